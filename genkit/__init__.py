@@ -1,0 +1,131 @@
+"""genkit: adversarial generation. One contract, one trainer; plugins bring the modalities.
+
+This is the whole public API. Names that need torch are loaded when they are first used, so that ``genkit --help`` and a
+plugin's light module stay free of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from genkit.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DivergedError,
+    GenkitError,
+    Interrupted,
+    PluginError,
+    UnknownNameError,
+    UsageError,
+)
+from genkit.hookspecs import hookimpl
+from genkit.schedules import Ramp, Scheduled, value_at
+from genkit.settings import Ema, Model, Optim, Optimizer, Part, RecipeConfig, Train
+from genkit.specs import (
+    BenchmarkSpec,
+    Check,
+    CommandSpec,
+    DatasetSpec,
+    MetricSpec,
+    ModelSpec,
+    ObjectiveSpec,
+    RecipeSpec,
+    WriterSpec,
+)
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Augment": "genkit.interfaces",
+    "Bank": "genkit.conditions",
+    "Batch": "genkit.interfaces",
+    "Conditions": "genkit.interfaces",
+    "Critic": "genkit.interfaces",
+    "Dataset": "genkit.interfaces",
+    "Draw": "genkit.interfaces",
+    "Estimator": "genkit.interfaces",
+    "Experiment": "genkit.interfaces",
+    "Extractor": "genkit.interfaces",
+    "Generator": "genkit.interfaces",
+    "GeneratorTurn": "genkit.interfaces",
+    "Judged": "genkit.interfaces",
+    "Labels": "genkit.conditions",
+    "Metric": "genkit.interfaces",
+    "Objective": "genkit.interfaces",
+    "Penalty": "genkit.interfaces",
+    "Random": "genkit.random",
+    "Sampler": "genkit.inference",
+    "Samples": "genkit.interfaces",
+    "StreamedDataset": "genkit.interfaces",
+    "Term": "genkit.interfaces",
+    "TokenGenerator": "genkit.interfaces",
+    "Trainer": "genkit.training.trainer",
+    "Verdict": "genkit.interfaces",
+    "Writer": "genkit.interfaces",
+    "assemble": "genkit.assembly",
+    "evaluate": "genkit.session",
+    "load": "genkit.inference",
+    "resume": "genkit.session",
+    "run": "genkit.session",
+}
+_MODULES = {"evaluation": "genkit.evaluation", "objectives": "genkit.adversarial.objectives"} | {
+    name: f"genkit.adversarial.{name}" for name in ("penalties", "estimators", "terms")
+}
+
+if TYPE_CHECKING:
+    from genkit import evaluation
+    from genkit.adversarial import estimators, objectives, penalties, terms
+    from genkit.assembly import assemble
+    from genkit.conditions import Bank, Labels
+    from genkit.inference import Sampler, load
+    from genkit.interfaces import (
+        Augment,
+        Batch,
+        Conditions,
+        Critic,
+        Dataset,
+        Draw,
+        Estimator,
+        Experiment,
+        Extractor,
+        Generator,
+        GeneratorTurn,
+        Judged,
+        Metric,
+        Objective,
+        Penalty,
+        Samples,
+        StreamedDataset,
+        Term,
+        TokenGenerator,
+        Verdict,
+        Writer,
+    )
+    from genkit.random import Random
+    from genkit.session import evaluate, resume, run
+    from genkit.training.trainer import Trainer
+
+__all__ = [
+    "Augment", "Bank", "Batch", "BenchmarkSpec", "Check", "CheckpointError", "CommandSpec", "Conditions",
+    "ConfigError", "Critic", "DataError", "Dataset", "DatasetSpec", "DivergedError", "Draw", "Ema", "Estimator",
+    "Experiment", "Extractor", "Generator", "GeneratorTurn", "GenkitError", "Interrupted", "Judged", "Labels",
+    "Metric", "MetricSpec", "Model", "ModelSpec", "Objective", "ObjectiveSpec", "Optim", "Optimizer", "Part",
+    "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Sampler", "Samples", "Scheduled",
+    "StreamedDataset", "Term", "TokenGenerator", "Train", "Trainer", "UnknownNameError", "UsageError", "Verdict",
+    "Writer", "WriterSpec", "__version__", "assemble", "estimators", "evaluate", "evaluation", "hookimpl", "load",
+    "objectives", "penalties", "resume", "run", "terms", "value_at",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    if name in _MODULES:
+        return import_module(_MODULES[name])
+    raise AttributeError(f"module 'genkit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,44 @@
+"""Values that change over training. The clock is the number of samples seen, so a schedule survives a change of batch size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, Union
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ramp:
+    """A value that moves from `start` to `end` over a number of samples and then stays.
+
+    The cosine form is v(n) = start + ½(1 - cos(πn/N))(end - start), as R3GAN's burn-in (Huang et al. 2024) uses it.
+    """
+
+    start: float
+    """Value when the ramp begins."""
+    end: float
+    """Value once `over` samples have been seen."""
+    over: float
+    """Length of the ramp, in samples."""
+    shape: Literal["linear", "cosine"] = "cosine"
+    """How the value moves between the two."""
+    warmup: float = 0.0
+    """Samples of linear rise from 0 to `start` before the ramp begins."""
+
+    def at(self, samples: float) -> float:
+        """The value after `samples` samples."""
+        if samples < self.warmup:
+            return self.start * samples / self.warmup
+        done = min(max((samples - self.warmup) / self.over, 0.0), 1.0) if self.over > 0 else 1.0
+        if self.shape == "cosine":
+            done = (1.0 - math.cos(math.pi * done)) / 2.0
+        return self.start + done * (self.end - self.start)
+
+
+Scheduled = Union[float, Ramp]
+"""A number, or a ramp of numbers: what any scheduled setting accepts."""
+
+
+def value_at(value: Scheduled, samples: float) -> float:
+    """The value of a scheduled setting after `samples` samples."""
+    return value.at(samples) if isinstance(value, Ramp) else float(value)

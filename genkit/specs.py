@@ -1,0 +1,147 @@
+"""What a plugin announces: frozen descriptions whose import strings are resolved only when the thing is used.
+
+Nothing here imports torch. An import string reads ``"package.module:attribute"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pkgutil import resolve_name
+from typing import Any, Literal
+
+Better = Literal["lower", "higher"]
+
+
+def resolve(import_string: str) -> Any:
+    """The object an import string names. Raises ImportError or AttributeError as Python does."""
+    return resolve_name(import_string)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeSpec:
+    """A recipe: a config and the function that builds an experiment from it."""
+
+    name: str
+    """``modality.recipe``."""
+    summary: str
+    """One sentence for listings."""
+    config: str
+    """Import string of the config dataclass (a module free of torch), a subclass of `genkit.RecipeConfig`."""
+    build: str
+    """Import string of ``build(config) -> Experiment``."""
+    restore: str | None = None
+    """Import string of ``restore(config, facts) -> Sampler parts`` for recipes that the core's own way does not fit."""
+    presets: str | None = None
+    """Import string of ``{preset name: nested mapping of config values}``."""
+    smoke: Mapping[str, Any] = field(default_factory=dict)
+    """Dotted config overrides that make a run of two steps cheap, for tests and the conformance kit."""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A generator or a critic that recipes can name in ``model.generator`` and ``model.critic``."""
+
+    name: str
+    role: Literal["generator", "critic"]
+    modality: str
+    summary: str
+    config: str
+    """Import string of its config dataclass (torch-free)."""
+    build: str
+    """Import string of ``build(config, facts) -> Module``; `facts` are the dataset's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """A dataset that recipes can name in ``data.name``."""
+
+    name: str
+    modality: str
+    summary: str
+    config: str
+    open: str
+    """Import string of ``open(config) -> Dataset``."""
+    offline: bool
+    """True when opening it never touches the network."""
+    licence: str
+    """Licence of the data, or ``"yours"`` for a user's own files."""
+    inspect: str | None = None
+    """Import string of a function behind ``genkit data inspect``."""
+    prepare: str | None = None
+    """Import string of a function behind ``genkit data prepare``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSpec:
+    """An objective, a penalty or an augmentation that a config can name."""
+
+    name: str
+    role: Literal["objective", "penalty", "augment"]
+    summary: str
+    config: str
+    build: str
+    """Import string of ``build(config) -> Objective | Penalty | Augment``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """A metric that recipes of a modality can name in ``metrics``."""
+
+    name: str
+    modality: str
+    summary: str
+    better: Mapping[str, Better]
+    """Each figure the metric returns, and which direction is better."""
+    config: str
+    build: str
+    """Import string of ``build(config, facts) -> Metric``."""
+    needs: tuple[str, ...] = ()
+    """Distributions beyond the plugin's own requirements, such as an extra's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriterSpec:
+    """Turns samples of a modality into files."""
+
+    modality: str
+    suffix: str
+    """Suffix of the single files, such as ``.png``."""
+    build: str
+    """Import string of ``build(facts) -> Writer``."""
+    conditions: str | None = None
+    """Import string of ``conditions(facts) -> Conditions | None``; without it the core reads labels from the facts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSpec:
+    """Something to measure, behind ``genkit bench NAME``."""
+
+    name: str
+    summary: str
+    command: str
+    """Import string of a click command."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec:
+    """A command that a plugin adds to ``genkit``; it cannot shadow one of the core's."""
+
+    name: str
+    summary: str
+    command: str
+    """Import string of a click command."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One line of ``genkit doctor``."""
+
+    name: str
+    status: Literal["ok", "warning", "error"]
+    detail: str
+    fix: str | None = None
+
+
+Spec = RecipeSpec | ModelSpec | DatasetSpec | ObjectiveSpec | MetricSpec | WriterSpec | BenchmarkSpec | CommandSpec
