@@ -1,0 +1,161 @@
+"""From a run directory to samples. The data is not needed: what a sample depends on is stored in each checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from genkit.assembly import conditions_for, writer_for
+from genkit.catalog import build_part, catalog
+from genkit.config import resolve_config
+from genkit.errors import CheckpointError, UsageError
+from genkit.interfaces import Batch, Conditions, Facts, Generator, Tree, Writer
+from genkit.random import Random, mix
+from genkit.runs import Run
+from genkit.settings import RecipeConfig
+from genkit.specs import RecipeSpec, resolve
+from genkit.training.checkpoint import read_facts, read_network_, read_state
+from genkit.training.precision import choose_device
+
+CHUNK = 64  # samples drawn from one seed: sample i of a seed is the same however many are asked for
+
+
+@dataclass(frozen=True)
+class SamplerParts:
+    """What a recipe's ``restore(config, facts)`` gives: a generator without weights, and how to ask it and write for it."""
+
+    generator: Generator
+    conditions: Conditions | None
+    writer: Writer | None
+
+
+class Sampler:
+    """Draws samples from a trained generator.
+
+    Args:
+        parts: the generator with its weights loaded, its conditions and its writer.
+        facts: what the training data was like.
+        device: where it draws.
+    """
+
+    def __init__(self, parts: SamplerParts, *, facts: Facts, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.generator = parts.generator.to(self.device).eval()
+        self.conditions = parts.conditions
+        self.writer = parts.writer
+        self.facts = facts
+
+    def sample(self, count: int, *, seed: int = 0, condition: Mapping[str, Any] | Tree | None = None) -> Batch:
+        """Draw `count` samples, on the CPU, with the conditions they were drawn for.
+
+        Args:
+            count: how many.
+            seed: sample i of a seed is the same whatever `count` is.
+            condition: ``{"label": "7"}`` as on the command line, or a pytree of tensors [count, ...]; None draws
+                conditions as the data has them.
+
+        Raises UsageError for a condition the generator does not take.
+        """
+        if count < 1:
+            raise UsageError(f"can not draw {count} samples", where="--count", fix="ask for one or more")
+        asked = self.condition(condition, count)
+        return self.draw(0, count, seed, asked).map(Tensor.cpu)
+
+    @torch.no_grad()
+    def draw(self, start: int, count: int, seed: int = 0, condition: Tree | None = None) -> Batch:
+        """Samples [start, start + count) of a seed, on the device. `start` is a multiple of the chunk of 64 samples, and
+        `condition`, where given, holds all rows from 0."""
+        pieces = []
+        for first in range(start, start + count, CHUNK):
+            size = min(CHUNK, start + count - first)
+            rng = Random(mix(seed, "sample", first), self.device)
+            latent = self.generator.latent(CHUNK, rng=rng)[:size]
+            if condition is not None:
+                given = tree_map(lambda leaf, a=first, b=first + size: leaf[a:b].to(self.device), condition)
+            elif self.conditions is not None:
+                given = tree_map(lambda leaf, b=size: leaf[:b], self.conditions.draw(CHUNK, rng=rng))
+            else:
+                given = None
+            made = self.generator(latent, given)
+            pieces.append(Batch(made.sample, given, made.mask))
+        return Batch.join(pieces)
+
+    def condition(self, asked: Mapping[str, Any] | Tree | None, count: int) -> Tree | None:
+        """The batch of conditions that `asked` stands for; None when none was asked."""
+        if asked is None:
+            return None
+        if self.conditions is None:
+            raise UsageError("this generator takes no condition", where="--condition")
+        if isinstance(asked, Mapping):
+            return self.conditions.parse(asked, count)
+        sizes = {len(leaf) for leaf in tree_leaves(asked)}
+        if sizes != {count}:
+            raise UsageError(f"the condition has {sorted(sizes)} rows for {count} samples")
+        return asked
+
+    def write(self, batch: Batch, directory: str | Path) -> list[Path]:
+        """One file a sample. Raises UsageError when the modality has no writer."""
+        if self.writer is None:
+            raise UsageError("no plugin writes samples of this modality", fix="use --array, or the samples in Python")
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        return self.writer.write(batch, directory)
+
+
+def load(
+    run: str | Path,
+    *,
+    checkpoint: str | int = "latest",
+    weights: Literal["average", "raw"] = "average",
+    device: str | None = None,
+) -> Sampler:
+    """A sampler from a run directory alone.
+
+    Args:
+        run: the run directory.
+        checkpoint: a step, ``latest`` or ``best``.
+        weights: the EMA, or the generator as it was trained.
+        device: where to draw; None takes the machine's accelerator.
+
+    Raises UsageError when `run` is no run, PluginError when its plugin is missing, CheckpointError when the checkpoint
+    is missing, damaged or another model's.
+    """
+    found = Run.open(run)
+    spec, config = recipe_of(found)
+    return sampler_of(found.checkpoint(checkpoint), spec, config, weights=weights, device=device)
+
+
+def recipe_of(run: Run) -> tuple[RecipeSpec, RecipeConfig]:
+    """The recipe and the config of a run. Raises UsageError for a run that no recipe made."""
+    if run.recipe is None:
+        raise UsageError(f"{run.path} was not made by a recipe: its networks are known only to the script that made it")
+    spec = catalog().recipe(run.recipe)
+    return spec, resolve_config(spec, files=[run.path / "config.yaml"])
+
+
+def sampler_of(
+    path: Path, spec: RecipeSpec, config: RecipeConfig, *, weights: Literal["average", "raw"], device: str | None
+) -> Sampler:
+    """A sampler from a checkpoint directory and the recipe and config it belongs to."""
+    read_state(path)
+    facts = read_facts(path)
+    parts: SamplerParts
+    if spec.restore is not None:
+        parts = resolve(spec.restore)(config, facts)
+    else:
+        generator = build_part("generator", config.model.generator, facts)
+        parts = SamplerParts(generator, conditions_for(facts), writer_for(facts))
+    name = "generator" if weights == "raw" else "generator_ema"
+    if weights == "average" and not (path / "generator_ema.safetensors").exists():
+        if config.ema.half_life is not None:
+            raise CheckpointError(f"{path} has no averaged weights", fix="--weights raw")
+        name = "generator"
+    read_network_(path, name, parts.generator)
+    return Sampler(parts, facts=facts, device=choose_device(device))
+

@@ -1,0 +1,135 @@
+"""One iteration. The critic's turns come first, then the generator's; everything stays on the device."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from genkit.interfaces import Draw, GeneratorTurn, Judged
+from genkit.schedules import Scheduled, value_at
+from genkit.training.figures import Figures
+from genkit.training.team import Part, Team
+
+
+def iterate(team: Team, step: int) -> Figures:
+    """Step `step`: ``critic_steps`` updates of the critic, once it plays, then one of the generator."""
+    team.seed_networks(step)
+    train, adversarial = team.train, step >= team.train.adversarial_start
+    if not adversarial:
+        return generator_turn(team, step, team.parts(step, 0), adversarial=False)
+    if train.reuse_fakes:
+        (part,) = parts = team.parts(step, 0)
+        part.fake = team.draw(part, part.batch.condition, "generator")
+        return critic_turn(team, step, 0, parts) | generator_turn(team, step, parts)
+    figures = Figures()
+    for turn in range(train.critic_steps):
+        figures |= critic_turn(team, step, turn, team.parts(step, turn))
+    return figures | generator_turn(team, step, team.parts(step, train.critic_steps))
+
+
+def critic_turn(team: Team, step: int, turn: int, parts: list[Part]) -> Figures:
+    """Fresh reals, fakes without graph, one loss of the objective and the due penalties, one backward, one update."""
+    samples, objective, updater = team.samples(step), team.experiment.objective, team.critic_updater
+    due = team.penalties_due(step * team.train.critic_steps + turn)
+    wanted = frozenset[str]().union(*(penalty.gradient_at for _, penalty in due))
+    figures = Figures()
+    updater.zero()
+    for part in parts:
+        with torch.no_grad():
+            fake = detached(part.fake) if part.fake else team.draw(part, part.batch.condition, "critic")
+        sample = part.batch.sample if fake.target is None else fake.target
+        real_judged, fake_judged = judged = team.judge_pair(part, sample, fake, wanted)
+        loss = objective.critic_loss(real_judged.verdict, fake_judged.verdict)
+        figures.add("loss/critic", loss)
+        with team.precision.full():
+            penalised = team.judge_in_full(part, sample, fake, wanted, judged)
+            for name, penalty in due:
+                value = penalty(*penalised, team.judge(part, name), part.random(name))
+                loss = loss + penalty.every * value_at(penalty.weight, samples) * value
+                figures.add(f"penalty/{name}", value)
+        (loss / len(parts)).backward()
+        if team.observes(step):
+            observe(figures, real_judged, fake_judged, relative=objective.needs_real)
+    team.world.mean_(updater.gradients())
+    updater.schedule(samples)
+    return figures.mean(len(parts)).set("gradient/critic", updater.step())
+
+
+def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: bool = True) -> Figures:
+    """The critic frozen, one generator forward, the estimator's loss and the terms, one backward, one update, the EMA."""
+    experiment, samples, updater = team.experiment, team.samples(step), team.generator_updater
+    terms = [term for term in experiment.terms if adversarial or not term.needs_verdict]
+    draws = adversarial or any(term.needs_draw for term in terms)
+    graph = (adversarial and team.estimator.pathwise) or any(term.needs_draw for term in terms)
+    judges_real = adversarial and (experiment.objective.needs_real or any(term.needs_verdict for term in terms))
+    figures = Figures()
+    team.critic_updater.freeze(True)
+    updater.zero()
+    for part in parts:
+        real, draw = part.grouped, part.fake
+        if draw is None and draws:
+            with nullcontext() if graph else torch.no_grad():
+                draw = team.draw(part, real.condition, "generator")
+        fake_verdict = real_verdict = None
+        if adversarial and draw is not None:
+            with team.precision.autocast():
+                fake_verdict = team.judge(part, "generator")(draw.sample, real.condition, draw.mask).verdict
+            if judges_real:
+                sample = real.sample if draw.target is None else draw.target
+                with torch.no_grad(), team.precision.autocast():
+                    real_verdict = team.judge(part, "real")(sample, real.condition, real.mask).verdict
+        turn = GeneratorTurn(
+            generator=experiment.generator,
+            objective=experiment.objective,
+            judge=team.judge(part, "estimator"),
+            condition=real.condition,
+            draw=draw,
+            real=real,
+            fake_verdict=fake_verdict,
+            real_verdict=real_verdict,
+            group=team.train.samples_per_condition,
+            rng=part.random("estimator"),
+            report=figures.report,
+        )
+        losses = [term_loss(term.name, term(turn), term.weight, samples, figures) for term in terms]
+        if adversarial:
+            losses.append(term_loss("adversarial", team.estimator(turn), 1.0, samples, figures))
+        (torch.stack(losses).sum() / len(parts)).backward()
+    team.critic_updater.freeze(False)
+    team.world.mean_(updater.gradients())
+    updater.schedule(samples)
+    figures.mean(len(parts)).set("gradient/generator", updater.step())
+    team.move_average(step)
+    return figures
+
+
+def term_loss(name: str, value: Tensor, weight: Scheduled, samples: float, figures: Figures) -> Tensor:
+    """Weigh one of the generator's losses and note its unweighted value."""
+    figures.add("loss/generator" if name == "adversarial" else f"term/{name}", value)
+    return value_at(weight, samples) * value
+
+
+def detached(draw: Draw) -> Draw:
+    """`draw` without its graph."""
+    return replace(draw, sample=tree_map(lambda leaf: leaf.detach(), draw.sample))
+
+
+@torch.no_grad()
+def observe(figures: Figures, real: Judged, fake: Judged, *, relative: bool) -> None:
+    """The critic's mean logits, and how often it is right.
+
+    Right is a real above the fake it is paired with when the objective is `relative`, else each on its side of zero.
+    """
+    reals = torch.cat([logit.reshape(-1) for logit in real.verdict.logits])
+    fakes = torch.cat([logit.reshape(-1) for logit in fake.verdict.logits])
+    figures.add("logit/real", reals.mean())
+    figures.add("logit/fake", fakes.mean())
+    if relative and len(reals) == len(fakes):
+        right = (reals > fakes).float().mean()
+    else:
+        right = ((reals > 0).float().mean() + (fakes < 0).float().mean()) / 2
+    figures.add("critic/accuracy", right)
