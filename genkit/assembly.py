@@ -75,6 +75,8 @@ def writer_for(facts: Facts) -> Writer | None:
         return None
     spec = catalog().writers.get(str(modality))
     if spec is None:
-        raise PluginError(f"no plugin writes samples of the modality {modality!r}", fix="`genkit plugins` shows what is installed")
+        raise PluginError(
+            f"no plugin writes samples of the modality {modality!r}", fix="`genkit plugins` shows what is installed"
+        )
     writer: Writer = resolve(spec.build)(facts)
     return writer

@@ -40,7 +40,9 @@ class UsageError(GenkitError):
 class ConfigError(UsageError):
     """A config has unknown keys or values that do not fit; every problem is listed at once."""
 
-    def __init__(self, what: str, *, problems: Sequence[str] = (), where: str | None = None, fix: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, problems: Sequence[str] = (), where: str | None = None, fix: str | None = None
+    ) -> None:
         super().__init__(what, where=where, fix=fix)
         self.problems = tuple(problems)
 

@@ -1,6 +1,7 @@
 """What a plugin may implement. Registration hooks return frozen specs and must not import torch; run hooks see a run.
 
-A plugin is one light module, named by an entry point of the group ``genkit``, with functions marked ``@genkit.hookimpl``.
+A plugin is one light module that an entry point of the group ``genkit`` names; its functions are marked
+``@genkit.hookimpl``.
 """
 
 from __future__ import annotations

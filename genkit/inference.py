@@ -28,7 +28,7 @@ CHUNK = 64  # samples drawn from one seed: sample i of a seed is the same howeve
 
 @dataclass(frozen=True)
 class SamplerParts:
-    """What a recipe's ``restore(config, facts)`` gives: a generator without weights, and how to ask it and write for it."""
+    """What a recipe's ``restore(config, facts)`` gives: a generator without weights, and how to ask it."""
 
     generator: Generator
     conditions: Conditions | None
@@ -69,7 +69,7 @@ class Sampler:
 
     @torch.no_grad()
     def draw(self, start: int, count: int, seed: int = 0, condition: Tree | None = None) -> Batch:
-        """Samples [start, start + count) of a seed, on the device. `start` is a multiple of the chunk of 64 samples, and
+        """Samples [start, start + count) of a seed, on the device. `start` is a multiple of the chunk of 64 samples;
         `condition`, where given, holds all rows from 0."""
         pieces = []
         for first in range(start, start + count, CHUNK):
@@ -158,4 +158,3 @@ def sampler_of(
         name = "generator"
     read_network_(path, name, parts.generator)
     return Sampler(parts, facts=facts, device=choose_device(device))
-

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from genkit.random import Random
 
 Tree = Any
-"""A pytree of tensors: a tensor, or tuples, lists and dicts of trees. The first dimension of every leaf is the batch."""
+"""A pytree of tensors: a tensor, or tuples, lists and dicts of trees. Every leaf's first dimension is the batch."""
 Facts = Mapping[str, Any]
 """What models and samplers need to know of the data, as JSON: shape, sample rate, label names, a tokenizer."""
 
@@ -122,7 +122,7 @@ class Critic(nn.Module, ABC):
 
 
 class Dataset(ABC):
-    """Real examples. Reading is per example and on the CPU, in storage dtype; `prepare` is per batch and on the device."""
+    """Real examples. `read` is per example, on the CPU, in storage dtype; `prepare` is per batch, on the device."""
 
     facts: Facts
     """What models and samplers need to know of the data; stored in each checkpoint."""

@@ -1,7 +1,7 @@
 """The run directory: what a run leaves behind, and all that is needed to go on with it or to sample from it.
 
-``config.yaml`` (resolved), ``environment.json``, ``status.json``, ``metrics.jsonl``, ``samples/``, ``checkpoints/<step>/``,
-``log.txt``, ``report.html``. Nothing here imports torch.
+``config.yaml`` (resolved), ``environment.json``, ``status.json``, ``metrics.jsonl``, ``samples/``,
+``checkpoints/<step>/``, ``log.txt``. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class Run:
         path = path or fresh_path(recipe)
         if (path / "config.yaml").exists():
             raise UsageError(
-                f"{path} holds a run already", where="--out", fix="--resume auto goes on with it; or name another directory"
+                f"{path} holds a run already",
+                where="--out",
+                fix="--resume auto goes on with it; or name another directory",
             )
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file, not a directory", where="--out")
@@ -130,7 +132,9 @@ class Run:
         with (self.path / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{stamp} {text}\n")
 
-    def set_status(self, status: Status, *, step: int, seconds: float, metrics: Mapping[str, float] | None = None) -> None:
+    def set_status(
+        self, status: Status, *, step: int, seconds: float, metrics: Mapping[str, float] | None = None
+    ) -> None:
         """Write ``status.json``; metrics that are not given are kept."""
         known = self.status()
         kept = dict(metrics) if metrics is not None else known.get("metrics", {})
@@ -155,7 +159,7 @@ class Run:
         )
 
     def checkpoint(self, which: str | int = "latest") -> Path:
-        """The checkpoint directory of a step, or of ``latest`` or ``best``. Raises CheckpointError when there is none."""
+        """The checkpoint of a step, or the ``latest`` or ``best`` one. Raises CheckpointError when there is none."""
         if isinstance(which, int) or which.isdecimal():
             path = self.checkpoints / str(int(which))
             if int(which) not in self.steps():
@@ -211,7 +215,12 @@ def _summary(run: Run) -> RunSummary:
     if status == "running" and not run.is_locked():
         status = "interrupted"
     return RunSummary(
-        run.path, run.recipe, status, int(state.get("step", 0)), float(state.get("seconds", 0.0)), state.get("metrics", {})
+        run.path,
+        run.recipe,
+        status,
+        int(state.get("step", 0)),
+        float(state.get("seconds", 0.0)),
+        state.get("metrics", {}),
     )
 
 

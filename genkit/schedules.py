@@ -1,10 +1,10 @@
-"""Values that change over training. The clock is the number of samples seen, so a schedule survives a change of batch size."""
+"""Values that change over training. Their clock is the samples seen, so they survive a change of batch size."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Ramp:
         return self.start + done * (self.end - self.start)
 
 
-Scheduled = Union[float, Ramp]
+Scheduled = float | Ramp
 """A number, or a ramp of numbers: what any scheduled setting accepts."""
 
 

@@ -12,14 +12,15 @@ from typing import Any, Literal
 
 import torch
 
-from genkit.config import RESUMABLE, difference, read_config_file, resolve_config, to_dict, to_yaml
 from genkit.catalog import catalog
+from genkit.config import RESUMABLE, difference, resolve_config, to_dict, to_yaml
 from genkit.errors import ConfigError, UsageError
 from genkit.evaluation import GeneratedSamples, RealSamples, Score
 from genkit.evaluation import evaluate as measure
 from genkit.inference import Sampler, SamplerParts, load, recipe_of
 from genkit.interfaces import Dataset, Experiment
 from genkit.plugins import plugins
+from genkit.random import mix
 from genkit.runs import Run, fresh_path
 from genkit.settings import RecipeConfig
 from genkit.specs import RecipeSpec, resolve
@@ -67,7 +68,8 @@ def run(
 
     Args:
         recipe: its name, ``modality.recipe``.
-        steps: stop after this many steps; `minutes`: or after this many minutes. One replaces what the config says of both.
+        steps: stop after this many steps.
+        minutes: or after this many minutes; either replaces what the config says of both.
         seed: every random number follows from it.
         device: such as ``cpu`` or ``cuda:0``; None takes the machine's accelerator.
         out: the run directory; None makes one under ``runs/``.
@@ -132,7 +134,9 @@ def resume(
     """
     found = Run.open(run)
     spec, config = recipe_of(found)
-    limits: dict[str, Any] = {} if steps is None and minutes is None else {"train.steps": steps, "train.minutes": minutes}
+    limits: dict[str, Any] = (
+        {} if steps is None and minutes is None else {"train.steps": steps, "train.minutes": minutes}
+    )
     wanted = resolve_config(spec, files=[found.path / "config.yaml"], values=limits, overrides=overrides)
     _refuse_changes(config, wanted, found)
     world, _ = _join(device)
@@ -180,7 +184,9 @@ def scores_of(sampler: Sampler, experiment: Experiment, *, count: int, seed: int
     fake = GeneratedSamples(lambda start, size: sampler.draw(start, size, seed), count, seed=seed)
     if held_out is not None:
         other = RealSamples(data, split="train", **reals) if isinstance(data, Dataset) else None
-        return measure(experiment.metrics, reference=RealSamples(held_out, split="held-out", **reals), fake=fake, other_real=other)
+        return measure(
+            experiment.metrics, reference=RealSamples(held_out, split="held-out", **reals), fake=fake, other_real=other
+        )
     if not isinstance(data, Dataset):
         raise UsageError("a streamed dataset without a held-out part can not be evaluated against")
     return measure(experiment.metrics, reference=RealSamples(data, split="train", **reals), fake=fake, other_real=None)
@@ -230,14 +236,18 @@ def _enter(
             raise ConfigError(f"{path} holds a run of {found.recipe}, not of {spec.name}", where="--out")
         if found.seed != seed:
             raise ConfigError(
-                f"{path} was run with another seed", problems=[f"seed: {found.seed} -> {seed}"], fix=f"--seed {found.seed}"
+                f"{path} was run with another seed",
+                problems=[f"seed: {found.seed} -> {seed}"],
+                fix=f"--seed {found.seed}",
             )
         _, before = recipe_of(found)
         _refuse_changes(before, config, found)
         return found
     if world.main:
         header = f"recipe: {spec.name}\nseed: {seed}\n"
-        Run.create(path, recipe=spec.name, seed=seed, config=header + to_yaml(config), environment=environment(device, world))
+        Run.create(
+            path, recipe=spec.name, seed=seed, config=header + to_yaml(config), environment=environment(device, world)
+        )
     world.wait()
     return Run(path, recipe=spec.name, seed=seed)
 
@@ -264,6 +274,7 @@ def _train(
     world: World,
     observers: Sequence[Observer],
 ) -> RunResult:
+    torch.manual_seed(mix(run.seed, "initial weights"))
     experiment: Experiment = resolve(spec.build)(config)
     scorer = Scorer(spec, config)
     trainer = Trainer(
@@ -292,7 +303,9 @@ def environment(device: torch.device, world: World) -> dict[str, Any]:
     return {
         "versions": versions(),
         "plugins": {
-            status.name: f"{status.distribution} {status.version}" for status in plugins().statuses if status.state == "ok"
+            status.name: f"{status.distribution} {status.version}"
+            for status in plugins().statuses
+            if status.state == "ok"
         },
         "platform": platform.platform(),
         "device": f"{device} ({name})",

@@ -96,7 +96,7 @@ PenaltyParts = Annotated[Mapping[str, Mapping[str, Any]], Role("penalty")]
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """How long, how large and how the loop runs. Everything counted is counted in steps: one step is one generator update."""
+    """How long, how large and how the loop runs. What is counted is counted in steps: one is one generator update."""
 
     batch_size: int = 64
     """Samples in one update, over all devices together."""

@@ -63,7 +63,11 @@ class View(Observer):
         """The figures a person wants, in order."""
         rows = [("step", f"{trainer.step:,}" + (f" of {trainer.train.steps:,}" if trainer.train.steps else ""))]
         rows.append(("samples/s", f"{self.rate(trainer):,.0f}"))
-        rows += [(name.replace("loss/", "") + " loss", f"{means[name]:.4g}") for name in ("loss/critic", "loss/generator") if name in means]
+        rows += [
+            (name.replace("loss/", "") + " loss", f"{means[name]:.4g}")
+            for name in ("loss/critic", "loss/generator")
+            if name in means
+        ]
         rows += [(name.split("/", 1)[1], f"{value:.4g}") for name, value in means.items() if name.startswith("term/")]
         if "critic/accuracy" in means:
             rows.append(("critic accuracy", f"{means['critic/accuracy']:.0%}"))

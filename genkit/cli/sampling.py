@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--count", type=click.IntRange(min=1), default=16, show_default=True, help="How many samples.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Sample i of a seed is always the same.")
-@click.option("--condition", "conditions", multiple=True, metavar="K=V", help="What to ask for, such as label=7; may be repeated.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Directory for one file a sample. Default: RUN/samples/drawn.")
-@click.option("--array", type=click.Path(path_type=Path), help="Write an npz with `samples`, and `condition` where there is one.")  # fmt: skip
+@click.option("--condition", "conditions", multiple=True, metavar="K=V", help="What to ask for, such as label=7.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Directory for one file a sample. Default: RUN/samples/drawn."
+)
+@click.option("--array", type=click.Path(path_type=Path), help="Write an npz: samples, condition.")
 @click.option("--checkpoint", default="latest", show_default=True, help="A step, latest or best.")
-@click.option("--weights", type=click.Choice(["average", "raw"]), default="average", show_default=True, help="The EMA, or the generator as trained.")  # fmt: skip
+@click.option(
+    "--weights",
+    type=click.Choice(["average", "raw"]),
+    default="average",
+    show_default=True,
+    help="The EMA, or the generator as trained.",
+)
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default: the machine's accelerator.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def sample(
@@ -60,7 +68,9 @@ def sample(
 
 @click.command("eval")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--count", type=click.IntRange(min=2), help="Generated samples. Default: the config's train.eval_samples.")
+@click.option(
+    "--count", type=click.IntRange(min=2), help="Generated samples. Default: the config's train.eval_samples."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Which samples are drawn, which reals are chosen.")
 @click.option("--checkpoint", default="latest", show_default=True, help="A step, latest or best.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default: the machine's accelerator.")

@@ -19,11 +19,19 @@ from genkit.errors import UsageError
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Set a config key; may be repeated.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run directory. Default: runs/<recipe>-<utc>-<id>.")
 @click.option("--steps", type=click.IntRange(min=1), help="Stop after this many steps.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this many minutes of training.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this many minutes of training."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Every random number follows from it.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default: the machine's accelerator.")
 @click.option("--nproc", type=click.IntRange(min=1), help="Train with this many processes on this machine.")
-@click.option("--resume", default="never", show_default=True, metavar="auto|never|PATH", help="Go on with what --out holds, or with a run or checkpoint.")  # fmt: skip
+@click.option(
+    "--resume",
+    default="never",
+    show_default=True,
+    metavar="auto|never|PATH",
+    help="Go on with what --out holds, or with a run or checkpoint.",
+)
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON line on stdout.")
 @click.option("--dry-run", is_flag=True, help="Resolve the config, print it and stop.")
 def run(
@@ -73,9 +81,13 @@ def run(
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--steps", type=click.IntRange(min=1), help="A new end, in steps from the run's beginning.")
-@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="A new end, in minutes from the beginning.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="A new end, in minutes from the beginning."
+)
 @click.option("--checkpoint", default="latest", show_default=True, help="A step, latest or best.")
-@click.option("--set", "overrides", multiple=True, metavar="K=V", help="Set a key that does not change the mathematics.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="K=V", help="Set a key that does not change the mathematics."
+)
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default: the machine's accelerator.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON line on stdout.")
 def resume(

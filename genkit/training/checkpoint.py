@@ -144,7 +144,9 @@ def read_network_(path: Path, name: str, network: nn.Module) -> None:
     ]
     if missing or extra or shapes:
         found = [*(f"{key} is missing" for key in missing), *(f"{key} is unknown" for key in extra), *shapes]
-        raise CheckpointError(f"{file} holds another network: {'; '.join(found[:3])}", where=f"{len(found)} differences")
+        raise CheckpointError(
+            f"{file} holds another network: {'; '.join(found[:3])}", where=f"{len(found)} differences"
+        )
     network.load_state_dict(tensors, strict=False)  # names that share a tensor with a loaded one are left out
 
 

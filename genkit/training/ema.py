@@ -19,8 +19,8 @@ class Average:
     """An EMA of a network's parameters by torch's multi-tensor update; buffers are copied.
 
     The decay of an update over a batch of B samples is β = 0.5^(B / half-life) (Karras et al. 2020, appendix B).
-    torch's own ``AveragedModel`` is not used: it branches on a counter, which synchronises where that lives on a device,
-    and walks both networks at every update (0.5 ms a step for a network of six tensors, against 0.03 ms here).
+    torch's own ``AveragedModel`` is not used: it branches on a counter, which synchronises where that lives on a
+    device, and walks both networks at every update (0.5 ms a step for six tensors, against 0.03 ms here).
 
     Args:
         network: what to follow; the average starts as its copy.

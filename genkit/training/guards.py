@@ -1,4 +1,4 @@
-"""What goes wrong in adversarial training, noticed at the log interval: divergence stops the run, the rest is warned of."""
+"""What goes wrong in adversarial training, noticed between steps: divergence stops the run, the rest is warned of."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which examples a batch holds, and how they reach the device.
 
-Order is a pure function of (seed, epoch, position): batch number n is the same whatever the number of workers, devices or
-resumptions, so a run needs no loader state to go on exactly.
+Order is a pure function of (seed, epoch, position): batch number n is the same whatever the number of workers, devices
+or resumptions, so a run needs no loader state to go on exactly.
 """
 
 from __future__ import annotations
@@ -136,13 +136,14 @@ class Batches:
 
     def _open(self, first: int) -> DataLoader[Tree]:
         pinned = self.device.type == "cuda"
-        shared: dict[str, Any] = {"pin_memory": pinned}
+        # A generator of its own: DataLoader draws a seed when it opens, which must not disturb the networks' dropout.
+        shared: dict[str, Any] = {"pin_memory": pinned, "generator": torch.Generator()}
         if self.train.workers:
             shared |= {"worker_init_fn": _start_worker, "prefetch_factor": 4}
         if isinstance(self.data, Dataset):
             return DataLoader(
                 _Reader(self.data),
-                batch_sampler=_Numbers(self, first),  # type: ignore[arg-type]
+                batch_sampler=_Numbers(self, first),
                 collate_fn=self.data.collate,
                 num_workers=self.train.workers,
                 **shared,
@@ -203,7 +204,9 @@ class _Stream(IterableDataset[Tree]):
                     yield self.data.collate(held)
                     held = []
             if empty:
-                raise DataError(f"the stream gave reader {shard} of {shards} no examples in epoch {epoch}", where="data")
+                raise DataError(
+                    f"the stream gave reader {shard} of {shards} no examples in epoch {epoch}", where="data"
+                )
             epoch += 1
 
 

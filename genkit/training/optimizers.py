@@ -32,7 +32,9 @@ class Updater:
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self.clip = clip
         self.settings = settings if isinstance(settings, Optimizer) else None
-        self.optimizer = make_adam(self.parameters, settings) if isinstance(settings, Optimizer) else settings(self.parameters)
+        self.optimizer = (
+            make_adam(self.parameters, settings) if isinstance(settings, Optimizer) else settings(self.parameters)
+        )
         self._fused = all(group.get("fused") for group in self.optimizer.param_groups)
 
     def zero(self) -> None:
@@ -61,10 +63,10 @@ class Updater:
     def step(self) -> Tensor:
         """One update, held back on the device when a gradient is not finite.
 
-        Returns the gradient norm before clipping, a scalar on the device; it is not finite when the update was held back.
+        Returns the gradient norm before clipping, a scalar on the device; not finite when the update was held back.
         """
         gradients = self.gradients()
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         bad = (~norm.isfinite()).to(torch.float32)
         if self.clip is not None:
             torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))

@@ -60,7 +60,7 @@ def critic_turn(team: Team, step: int, turn: int, parts: list[Part]) -> Figures:
 
 
 def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: bool = True) -> Figures:
-    """The critic frozen, one generator forward, the estimator's loss and the terms, one backward, one update, the EMA."""
+    """The critic frozen, one generator forward, the estimator's loss and the terms, one backward, one update, EMA."""
     experiment, samples, updater = team.experiment, team.samples(step), team.generator_updater
     terms = [term for term in experiment.terms if adversarial or not term.needs_verdict]
     draws = adversarial or any(term.needs_draw for term in terms)

@@ -111,11 +111,11 @@ def backends(train: Train, device: torch.device) -> Iterator[None]:
 def channels_last_(network: nn.Module) -> None:
     """Store 2-d convolution weights channels last, which both cuDNN and oneDNN are faster with."""
     if any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in network.modules()):
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
 
 
 def compiled_look(critic: Critic) -> Look:
-    """`look` under ``torch.compile``; eager for the input gradients of a critic whose second derivative can not compile."""
+    """`look` under ``torch.compile``; eager for input gradients where they have no compiled second derivative."""
     compiled = cast("Look", torch.compile(look))
     if compiles_with_gradient(critic):
         return compiled

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from genkit.adversarial.judging import CriticJudge, Look, look
@@ -178,4 +177,3 @@ class Team:
         """The EMA's update at the end of step `step`."""
         if self.average is not None:
             self.average.update(batch_size=self.train.batch_size, samples=self.samples(step + 1))
-

@@ -22,6 +22,7 @@ from genkit.random import Random, mix
 from genkit.runs import Run
 from genkit.settings import Ema, Train
 from genkit.training import checkpoint
+from genkit.training.checks import check_settings
 from genkit.training.distributed import World
 from genkit.training.ema import Average
 from genkit.training.figures import Meter
@@ -96,7 +97,7 @@ class Trainer:
         self._meter = Meter()
         self._dead = DeadPlayers()
         self._diversity: Diversity | None = None
-        self._check()
+        check_settings(experiment, self.train, self.world)
         self.team = self._set_up(ema or Ema())
 
     @property
@@ -110,40 +111,6 @@ class Trainer:
         return self.team.average.network if self.team.average else self.experiment.generator
 
     # --- setting up --------------------------------------------------------------------------------------------------
-
-    def _check(self) -> None:
-        train, experiment = self.train, self.experiment
-        share = train.micro_batches * train.samples_per_condition
-        rows = len(self.world.rows(train.batch_size))
-        if rows % share:
-            raise ConfigError(
-                f"each process's {rows} samples can not be cut into {train.micro_batches} micro-batches of whole groups "
-                f"of {train.samples_per_condition}",
-                where="train.batch_size",
-            )
-        parts = train.micro_batches * self.world.size
-        if parts > 1 and experiment.objective.batch_coupled:
-            raise ConfigError(
-                f"{type(experiment.objective).__name__} compares each sample with the whole batch, which "
-                f"{parts} parts of it can not see",
-                where="objective",
-                fix="rpgan is its paired form; or use one device and train.micro_batches=1",
-            )
-        if train.joint_critic_pass and experiment.critic.batch_coupled:
-            raise ConfigError(
-                f"{type(experiment.critic).__name__} is batch-coupled: real and fake may not share a forward",
-                where="train.joint_critic_pass",
-            )
-        if train.reuse_fakes and (train.critic_steps != 1 or train.micro_batches != 1):
-            raise ConfigError(
-                "one generator forward can serve both turns only with critic_steps=1 and micro_batches=1",
-                where="train.reuse_fakes",
-            )
-        if train.adversarial_start and not experiment.terms:
-            raise ConfigError(
-                "until adversarial_start the generator learns from its terms alone, and this experiment has none",
-                where="train.adversarial_start",
-            )
 
     def _set_up(self, ema: Ema) -> Team:
         experiment, train = self.experiment, self.train
@@ -293,7 +260,11 @@ class Trainer:
             place = self.run.path / f"diverged-rank{self.world.rank}.json"
             first = self.team.first_batch(step)
             turns = self.team.first_batch(step + 1) - first
-            described: dict[str, Any] = {"step": step, "figures": list(names), "batches": list(range(first, first + turns))}
+            described: dict[str, Any] = {
+                "step": step,
+                "figures": list(names),
+                "batches": list(range(first, first + turns)),
+            }
             if isinstance(self.experiment.data, Dataset):
                 described["indices"] = [self.team.batches.indices(number).tolist() for number in described["batches"]]
             place.write_text(json.dumps(described) + "\n", encoding="utf-8")
@@ -308,12 +279,14 @@ class Trainer:
     # --- looking -----------------------------------------------------------------------------------------------------
 
     def preview(self) -> Path | None:
-        """Write the run's fixed latents as the averaged generator sees them now. Rank 0; None without a run or writer."""
+        """Write what the averaged generator makes of the run's fixed latents. Rank 0; None without a run or writer."""
         if not (self.run and self.world.main and self.experiment.writer):
             return None
         batch, columns = self.draw_preview()
         warning = self._watch_diversity().warning(batch.sample) if self.step else None
-        path = self.experiment.writer.preview(batch.map(Tensor.cpu), self.run.samples / f"{self.step:08d}", columns=columns)
+        path = self.experiment.writer.preview(
+            batch.map(Tensor.cpu), self.run.samples / f"{self.step:08d}", columns=columns
+        )
         for observer in self.observers:
             observer.previewed(self, path)
         if warning:
@@ -322,7 +295,7 @@ class Trainer:
 
     @torch.no_grad()
     def draw_preview(self) -> tuple[Batch, int]:
-        """The preview's samples, on the device, and its number of columns. The same latents and conditions every time."""
+        """The preview's samples, on the device, and its number of columns. Latents and conditions never change."""
         count, conditions = self.experiment.preview, self.experiment.conditions
         rng = Random(mix(self.seed, "preview"), self.device)
         condition, columns = conditions.grid(count) if conditions else (None, max(1, round(count**0.5)))
@@ -400,7 +373,7 @@ class Trainer:
         return path
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint, on every rank. Raises CheckpointError when it can not be read or is another model's."""
+        """Go on from a checkpoint, on every rank. Raises CheckpointError when it is damaged or another model's."""
         state = checkpoint.read_state(path)
         for name, network in self._networks().items():
             checkpoint.read_network_(path, name, network)

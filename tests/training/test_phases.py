@@ -94,7 +94,11 @@ def test_the_critic_turn_moves_only_the_critic() -> None:
 def test_the_generator_turn_moves_only_the_generator_and_its_average() -> None:
     of = trainer()
     team = of.team
-    generator, critic, average = state(team.experiment.generator), state(team.experiment.critic), state(of.sampling_network)
+    generator, critic, average = (
+        state(team.experiment.generator),
+        state(team.experiment.critic),
+        state(of.sampling_network),
+    )
     generator_turn(team, 0, team.parts(0, 1))
     assert same(critic, state(team.experiment.critic))
     assert all(parameter.grad is None for parameter in team.experiment.critic.parameters())
@@ -130,7 +134,9 @@ def test_each_turn_takes_fresh_reals() -> None:
         (Wasserstein, lambda: {"gp": WassersteinGradientPenalty()}),
     ],
 )
-def test_parts_of_a_batch_give_the_gradients_of_the_whole(train: dict[str, Any], objective: Any, penalties: Any) -> None:
+def test_parts_of_a_batch_give_the_gradients_of_the_whole(
+    train: dict[str, Any], objective: Any, penalties: Any
+) -> None:
     found = []
     for settings in ({}, train):
         of = trainer(settings, objective=objective(), penalties=penalties(), data=Points(jitter=0.1))

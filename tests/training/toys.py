@@ -62,8 +62,12 @@ class Critic(genkit.Critic):
 
 
 def experiment(**changes: Any) -> genkit.Experiment:
-    """A conditional experiment; the same weights every time."""
+    """A conditional experiment; the same weights every time, also of a network given as the function that makes it."""
     torch.manual_seed(3)
+    changes = {
+        key: make() if key in ("generator", "critic") and not isinstance(make, nn.Module) else make
+        for key, make in changes.items()
+    }
     parts: dict[str, Any] = {
         "generator": Generator(),
         "critic": Critic(),

@@ -1,0 +1,53 @@
+# Two commands work on a fresh machine with Python and make: `make run` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := -e plugins/image -e examples/genkit-points
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SOURCES := pyproject.toml $(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml)
+
+.PHONY: help setup run test bench lint format docs clean
+help:
+	@echo "make run     set up and train the handwriting GAN on the embedded digits (5 minutes)"
+	@echo "make test    set up and run all tests"
+	@echo "make lint    ruff, mypy, import contracts, generated documentation"
+	@echo "make bench   the benchmarks behind docs/benchmarks.md (long)"
+	@echo "make docs    write the generated pages of docs/ anew"
+
+setup: .venv/ready
+.venv/ready: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) torch torchaudio
+	$(PIP) -e . $(PACKAGES)
+	touch $@
+
+.venv/ready-dev: .venv/ready
+	$(PIP) -e ".[dev]"
+	touch $@
+
+run: .venv/ready
+	$(BIN)/genkit run image.handwriting
+
+test: .venv/ready-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+bench: .venv/ready-dev
+	$(BIN)/python tests/benchmarks/dcgan_step.py --json
+	$(BIN)/python tests/benchmarks/points.py --json
+	$(BIN)/python tests/benchmarks/digits.py --minutes 5 --json
+
+lint: .venv/ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+format: .venv/ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/ready-dev
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

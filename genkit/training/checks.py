@@ -1,0 +1,43 @@
+"""Settings that contradict each other or the experiment, refused before anything is built."""
+
+from __future__ import annotations
+
+from genkit.errors import ConfigError
+from genkit.interfaces import Experiment
+from genkit.settings import Train
+from genkit.training.distributed import World
+
+
+def check_settings(experiment: Experiment, train: Train, world: World) -> None:
+    """Raise ConfigError for settings that this experiment, or this many processes, can not be trained with."""
+    share = train.micro_batches * train.samples_per_condition
+    rows = len(world.rows(train.batch_size))
+    if rows % share:
+        raise ConfigError(
+            f"each process's {rows} samples can not be cut into {train.micro_batches} micro-batches of whole groups "
+            f"of {train.samples_per_condition}",
+            where="train.batch_size",
+        )
+    parts = train.micro_batches * world.size
+    if parts > 1 and experiment.objective.batch_coupled:
+        raise ConfigError(
+            f"{type(experiment.objective).__name__} compares each sample with the whole batch, which "
+            f"{parts} parts of it can not see",
+            where="objective",
+            fix="rpgan is its paired form; or use one device and train.micro_batches=1",
+        )
+    if train.joint_critic_pass and experiment.critic.batch_coupled:
+        raise ConfigError(
+            f"{type(experiment.critic).__name__} is batch-coupled: real and fake may not share a forward",
+            where="train.joint_critic_pass",
+        )
+    if train.reuse_fakes and (train.critic_steps != 1 or train.micro_batches != 1):
+        raise ConfigError(
+            "one generator forward can serve both turns only with critic_steps=1 and micro_batches=1",
+            where="train.reuse_fakes",
+        )
+    if train.adversarial_start and not experiment.terms:
+        raise ConfigError(
+            "until adversarial_start the generator learns from its terms alone, and this experiment has none",
+            where="train.adversarial_start",
+        )

@@ -1,0 +1,46 @@
+"""One rank of test_distributed: two iterations of several experiments in float64, gradients written to a file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import torch
+from toys import Points, experiment
+
+import genkit
+from genkit.adversarial.objectives import Hinge, RelativisticPaired, Wasserstein
+from genkit.adversarial.penalties import R1, R2, LeCam, WassersteinGradientPenalty
+from genkit.training.distributed import World, join
+from genkit.training.phases import iterate
+from genkit.training.trainer import Trainer
+
+CASES: dict[str, Any] = {
+    "rpgan+r1+r2": lambda: {"objective": RelativisticPaired(), "penalties": {"r1": R1(0.1), "r2": R2(0.1)}},
+    "wgan_gp": lambda: {"objective": Wasserstein(), "penalties": {"gp": WassersteinGradientPenalty()}},
+    "hinge+lecam": lambda: {"objective": Hinge(), "penalties": {"lecam": LeCam(0.1)}},
+}
+
+
+def gradients(world: World) -> dict[str, list[torch.Tensor]]:
+    """The gradients of the second iteration of each case, on this rank after they were reduced."""
+    found = {}
+    for name, parts in CASES.items():
+        settings = genkit.Train(batch_size=16, steps=2, log_every=10)
+        of = Trainer(experiment(data=Points(jitter=0.1), **parts()), settings, seed=5, device="cpu", world=world)
+        for step in range(2):
+            iterate(of.team, step)
+        team = of.team
+        found[name] = [g.clone() for one in (team.critic_updater, team.generator_updater) for g in one.gradients()]
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    world = join("cpu")
+    torch.save(gradients(world), f"{sys.argv[1]}/rank{world.rank}.pt")
+    world.leave()

@@ -1,0 +1,155 @@
+"""The trainer's small parts: EMA, guards, figures, precision, stop requests."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+import torch
+from torch import nn
+
+import genkit
+from genkit.training.ema import Average
+from genkit.training.figures import Figures, Meter
+from genkit.training.guards import DeadPlayers, Diversity, spread
+from genkit.training.optimizers import Updater
+from genkit.training.precision import choose_device, choose_precision, has_fast_bf16
+from genkit.training.signals import StopRequest
+
+
+def test_a_weights_share_in_the_average_halves_in_its_half_life() -> None:
+    net = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(net.weight, 1.0)
+    average = Average(net, genkit.Ema(half_life=640.0, rampup=None))
+    nn.init.constant_(net.weight, 0.0)
+    for step in range(10):
+        average.update(batch_size=64, samples=64.0 * (step + 1))
+    assert average.network.weight.item() == pytest.approx(0.5, rel=1e-6)
+
+
+def test_early_on_the_half_life_is_a_share_of_the_samples_seen() -> None:
+    average = Average(nn.Linear(1, 1), genkit.Ema(half_life=1e6, rampup=0.05))
+    assert average.decay(64, 64 * 20) == pytest.approx(0.5 ** (64 / 64))
+    assert average.decay(64, 1e9) == pytest.approx(0.5 ** (64 / 1e6))
+
+
+def test_the_average_takes_buffers_as_they_are() -> None:
+    net = nn.BatchNorm1d(2)
+    average = Average(net, genkit.Ema(half_life=1e9))
+    net(torch.randn(8, 2) + 5)
+    average.update(batch_size=8, samples=8.0)
+    assert torch.equal(average.network.running_mean, net.running_mean)
+    assert not average.network.training
+
+
+def test_a_ramp_moves_between_its_ends() -> None:
+    cosine = genkit.Ramp(start=2.0, end=1.0, over=100)
+    assert [cosine.at(n) for n in (0, 50, 100, 1000)] == pytest.approx([2.0, 1.5, 1.0, 1.0])
+    linear = genkit.Ramp(start=2.0, end=1.0, over=100, shape="linear", warmup=10)
+    assert [linear.at(n) for n in (0, 5, 10, 35, 200)] == pytest.approx([0.0, 1.0, 2.0, 1.75, 1.0])
+
+
+def test_the_optimiser_follows_its_ramps() -> None:
+    ramp = genkit.Ramp(start=1e-2, end=1e-3, over=100, shape="linear")
+    updater = Updater(
+        nn.Linear(2, 2), genkit.Optimizer(lr=ramp, betas=(0.0, genkit.Ramp(start=0.9, end=0.99, over=100)))
+    )
+    updater.schedule(100)
+    group = updater.optimizer.param_groups[0]
+    assert (group["lr"], group["betas"]) == (pytest.approx(1e-3), (0.0, pytest.approx(0.99)))
+
+
+def test_clipping_scales_the_gradient_to_the_norm() -> None:
+    net = nn.Linear(2, 1, bias=False)
+    updater = Updater(net, lambda parameters: torch.optim.SGD(parameters, lr=1.0), clip=1.0)
+    before = net.weight.detach().clone()
+    net.weight.grad = torch.tensor([[3.0, 4.0]])
+    assert updater.step().item() == pytest.approx(5.0)
+    torch.testing.assert_close(before - net.weight, torch.tensor([[0.6, 0.8]]))
+
+
+def test_an_optimiser_of_ones_own_never_sees_a_broken_gradient() -> None:
+    net = nn.Linear(2, 1)
+    updater = Updater(net, lambda parameters: torch.optim.SGD(parameters, lr=1.0))
+    before = [parameter.detach().clone() for parameter in net.parameters()]
+    net.weight.grad, net.bias.grad = torch.tensor([[float("nan"), 1.0]]), torch.tensor([2.0])
+    assert not updater.step().isfinite()
+    assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
+
+
+def test_the_meter_averages_and_names_the_first_bad_step() -> None:
+    meter = Meter()
+    for step in range(10):
+        figures = Figures()
+        figures.add("loss/critic", torch.tensor(float("inf") if step == 6 else float(step)))
+        if step % 2 == 0:
+            figures.add("penalty/r1", torch.tensor(float("nan") if step == 8 else 1.0))
+        meter.add(step, figures)
+        if step == 5:
+            reading = meter.read()
+            assert reading.means == pytest.approx({"loss/critic": 2.5, "penalty/r1": 1.0})
+            assert reading.bad_step is None
+    reading = meter.read()
+    assert (reading.bad_step, reading.bad_names) == (6, ("loss/critic",))
+    assert meter.read().means == {}
+
+
+def test_a_dead_player_is_warned_of_once_with_its_figure() -> None:
+    guard = DeadPlayers()
+    assert guard.warnings({"gradient/critic": 0.1, "gradient/generator": 0.1, "critic/accuracy": 0.7}) == []
+    (text,) = guard.warnings({"gradient/critic": 0.1, "gradient/generator": 1e-20, "critic/accuracy": 0.7})
+    assert "generator is dead" in text
+    assert "1e-20" in text
+    assert guard.warnings({"gradient/critic": 0.1, "gradient/generator": 1e-20}) == []
+    assert guard.warnings({"gradient/critic": 0.1, "gradient/generator": 0.1}) == []
+    (text,) = guard.warnings({"gradient/critic": 0.1, "gradient/generator": 1e-8, "critic/accuracy": 1.0})
+    assert "always right" in text
+
+
+def test_a_collapsed_preview_is_warned_of_also_within_its_classes() -> None:
+    torch.manual_seed(0)
+    real = torch.randn(64, 3, 8, 8)
+    guard = Diversity(real)
+    assert guard.warning(torch.randn(64, 3, 8, 8)) is None
+    one_each_class = torch.randn(8, 3, 8, 8).repeat_interleave(8, 0) + 0.01 * torch.randn(64, 3, 8, 8)
+    text = guard.warning(one_each_class)
+    assert text is not None
+    assert "0.01" in text
+    assert float(spread(torch.tensor([[1, 2], [3, 2], [1, 4]]))) == pytest.approx(0.5)
+
+
+def test_an_unknown_or_absent_device_is_named() -> None:
+    with pytest.raises(genkit.UsageError, match="unknown device 'gpu0'") as caught:
+        choose_device("gpu0")
+    assert caught.value.exit_code == 2
+    if not torch.cuda.is_available():
+        with pytest.raises(genkit.UsageError, match="'cuda' is not available"):
+            choose_device("cuda")
+        assert choose_device(None) == torch.device("cpu") or torch.accelerator.is_available()
+
+
+def test_auto_precision_is_bf16_only_where_that_is_fast() -> None:
+    cpu = torch.device("cpu")
+    auto = choose_precision(genkit.Train(), cpu)
+    assert auto.low == has_fast_bf16(cpu) == bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+    assert choose_precision(genkit.Train(precision="bf16"), cpu).low
+    assert not choose_precision(genkit.Train(precision="fp32"), cpu).low
+    assert not auto.compile
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_auto_precision_on_a_gpu() -> None:
+    device = torch.device("cuda")
+    assert choose_precision(genkit.Train(), device).low == (torch.cuda.get_device_capability() >= (8, 0))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_stopping_signal_is_remembered_and_handlers_are_put_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with StopRequest() as stop:
+        assert stop.received is None
+        os.kill(os.getpid(), number)
+        assert stop.received == number
+    assert signal.getsignal(number) is before

@@ -1,0 +1,205 @@
+"""A run that was cut off goes on to the same bits as one that never was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toys import Critic, Generator, Points, experiment
+
+import genkit
+from genkit.adversarial.penalties import R1, LeCam
+from genkit.runs import Run
+from genkit.training.observers import Observer
+from genkit.training.trainer import Trainer
+
+
+class PointsWriter:
+    """Writes previews as JSON."""
+
+    def write(self, batch: genkit.Batch, directory: Path, *, stem: str = "sample") -> list[Path]:
+        return [self.preview(batch, directory / stem, columns=1)]
+
+    def preview(self, batch: genkit.Batch, path: Path, *, columns: int) -> Path:
+        path = path.with_suffix(".json")
+        path.write_text(json.dumps(batch.sample.tolist()))
+        return path
+
+
+class CutOff(Observer):
+    """Ends the process's training at a step, as kill -9 would: nothing is saved."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def logged(self, trainer: Trainer, means: Mapping[str, float]) -> None:
+        if trainer.step >= self.step:
+            raise KeyboardInterrupt
+
+
+def trainer(path: Path, train: Mapping[str, Any], observers: Any = ()) -> Trainer:
+    """A trainer with everything that has a state: dropout, jitter, LeCam's averages, ramps, an EMA."""
+    run = (
+        Run.open(path)
+        if (path / "config.yaml").exists()
+        else Run.create(path, recipe=None, seed=5, config="recipe: null\nseed: 5\n", environment={})
+    )
+    ramp = genkit.Ramp(start=2e-3, end=1e-3, over=400)
+    rates = genkit.Optimizer(lr=ramp, betas=(0.0, genkit.Ramp(start=0.9, end=0.99, over=400)))
+    parts = experiment(
+        generator=lambda: Generator(dropout=0.2),
+        critic=Critic,
+        data=Points(jitter=0.05),
+        penalties={"r1": R1(genkit.Ramp(start=0.2, end=0.1, over=300), every=3), "lecam": LeCam(0.1)},
+        optim=genkit.Optim(generator=rates, critic=rates),
+        writer=PointsWriter(),
+    )
+    settings = genkit.Train(**({"batch_size": 16, "log_every": 1, "preview_every": 5, "checkpoint_every": 4} | train))
+    return Trainer(parts, settings, ema=genkit.Ema(half_life=200), seed=5, device="cpu", run=run, observers=observers)
+
+
+def weights(path: Path) -> dict[str, bytes]:
+    last = Run.open(path).checkpoint()
+    return {file.name: file.read_bytes() for file in sorted(last.glob("*.safetensors"))}
+
+
+LOADING = [{"resident": "on"}, {"resident": "off", "workers": 0}, {"resident": "off", "workers": 2}]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("uninterrupted") / "run"
+    trainer(path, {"steps": 14}).fit()
+    return path
+
+
+@pytest.mark.parametrize("loading", LOADING)
+@pytest.mark.parametrize("cut", [5, 7, 11])
+def test_resumed_run_is_bit_equal(tmp_path: Path, uninterrupted: Path, loading: dict[str, Any], cut: int) -> None:
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        trainer(path, {"steps": 14, **loading}, [CutOff(cut)]).fit()
+    again = trainer(path, {"steps": 14, **loading})
+    again.restore(again.run.checkpoint())
+    assert 0 < again.step <= cut
+    again.fit()
+    assert weights(path) == weights(uninterrupted)
+    assert set(weights(path)) == {
+        "critic.safetensors", "generator.safetensors", "generator_ema.safetensors", "parts.safetensors",
+    }  # fmt: skip
+    last = "00000014.json"
+    assert (path / "samples" / last).read_text() == (uninterrupted / "samples" / last).read_text()
+
+
+def test_a_resumed_run_logs_each_step_once(tmp_path: Path, uninterrupted: Path) -> None:
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        trainer(path, {"steps": 14}, [CutOff(7)]).fit()
+    again = trainer(path, {"steps": 14})
+    again.restore(again.run.checkpoint())
+    again.fit()
+    found, expected = (
+        [{k: v for k, v in r.items() if k != "seconds"} for r in Run.open(at).records() if r["kind"] == "train"]
+        for at in (path, uninterrupted)
+    )
+    assert [record["step"] for record in found] == list(range(1, 15))
+    assert found == expected
+
+
+def test_training_further_is_the_same_as_training_longer(tmp_path: Path, uninterrupted: Path) -> None:
+    path = tmp_path / "run"
+    trainer(path, {"steps": 9}).fit()
+    again = trainer(path, {"steps": 14})
+    again.restore(again.run.checkpoint())
+    again.fit()
+    assert weights(path) == weights(uninterrupted)
+
+
+def test_another_seed_gives_another_run(tmp_path: Path, uninterrupted: Path) -> None:
+    of = trainer(tmp_path / "run", {"steps": 14})
+    of.seed = of.team.seed = 6
+    of.fit()
+    assert weights(tmp_path / "run") != weights(uninterrupted)
+
+
+def test_training_leaves_no_trace_on_the_threads_random_state() -> None:
+    """What the trainer draws from is its own: only dropout uses the default source, and that is seeded by the step."""
+    torch.manual_seed(1)
+    one = Trainer(
+        experiment(generator=lambda: Generator(dropout=0.5)), genkit.Train(batch_size=16, steps=3), device="cpu"
+    )
+    one.fit()
+    torch.manual_seed(2)
+    two = Trainer(
+        experiment(generator=lambda: Generator(dropout=0.5)), genkit.Train(batch_size=16, steps=3), device="cpu"
+    )
+    two.fit()
+    for a, b in zip(one.experiment.generator.parameters(), two.experiment.generator.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+class BreaksAt(Critic):
+    """A critic whose logits are not finite at one moment."""
+
+    def __init__(self, call: int) -> None:
+        super().__init__()
+        self.calls, self.call = 0, call
+
+    def forward(self, sample: Any, condition: Any = None, mask: Any = None) -> genkit.Verdict:
+        self.calls += 1
+        verdict = super().forward(sample, condition, mask)
+        return genkit.Verdict([verdict.logits[0] * float("nan")]) if self.calls == self.call else verdict
+
+
+@pytest.fixture
+def diverging(tmp_path: Path) -> Trainer:
+    run = Run.create(tmp_path / "run", recipe=None, seed=5, config="recipe: null\nseed: 5\n", environment={})
+    settings = genkit.Train(batch_size=16, steps=20, log_every=10, checkpoint_every=5)
+    calls_a_step = 4  # real, fake; fake, real
+    parts = experiment(critic=BreaksAt(calls_a_step * 7 + 1), penalties={})
+    return Trainer(parts, settings, seed=5, device="cpu", run=run)
+
+
+def test_a_non_finite_loss_stops_the_run_and_spares_the_last_checkpoint(diverging: Trainer) -> None:
+    with pytest.raises(genkit.DivergedError, match=r"step 7: loss/critic, gradient/critic") as caught:
+        diverging.fit()
+    assert caught.value.exit_code == 4
+    assert diverging.run is not None
+    assert diverging.run.steps() == [5]
+    assert diverging.run.status()["status"] == "failed"
+    written = json.loads((diverging.run.path / "diverged-rank0.json").read_text())
+    assert written["step"] == 7
+    assert written["batches"] == [14, 15]
+    assert written["indices"][0] == diverging.team.batches.indices(14).tolist()
+    for parameter in diverging.experiment.critic.parameters():
+        assert parameter.isfinite().all()
+
+
+def test_a_held_back_update_leaves_the_weights_and_moments_as_they_were(diverging: Trainer) -> None:
+    from genkit.training.phases import iterate
+
+    for step in range(7):
+        iterate(diverging.team, step)
+    before = [tensor.clone() for tensor in diverging.experiment.critic.state_dict().values()]
+    moments = {
+        k: v["exp_avg_sq"].clone() for k, v in diverging.team.critic_updater.optimizer.state_dict()["state"].items()
+    }
+    iterate(diverging.team, 7)
+    assert all(
+        torch.equal(a, b) for a, b in zip(before, diverging.experiment.critic.state_dict().values(), strict=True)
+    )
+    after = diverging.team.critic_updater.optimizer.state_dict()["state"]
+    assert all(torch.equal(moments[k], v["exp_avg_sq"]) for k, v in after.items())
+
+
+def test_minutes_count_over_resumptions(tmp_path: Path) -> None:
+    of = trainer(tmp_path / "run", {"minutes": 0.01})
+    outcome = of.fit()
+    assert 0.6 <= outcome.seconds < 5
+    again = trainer(tmp_path / "run", {"minutes": 0.01})
+    again.restore(again.run.checkpoint())
+    assert again.fit().step == outcome.step
