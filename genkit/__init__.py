@@ -22,7 +22,7 @@ from genkit.errors import (
 )
 from genkit.hookspecs import hookimpl
 from genkit.schedules import Ramp, Scheduled, value_at
-from genkit.settings import Ema, Model, Optim, Optimizer, Part, RecipeConfig, Train
+from genkit.settings import Ema, Model, Optim, Optimizer, Part, RecipeConfig, Role, Train
 from genkit.specs import (
     BenchmarkSpec,
     Check,
@@ -112,7 +112,7 @@ __all__ = [
     "ConfigError", "Critic", "DataError", "Dataset", "DatasetSpec", "DivergedError", "Draw", "Ema", "Estimator",
     "Experiment", "Extractor", "Generator", "GeneratorTurn", "GenkitError", "Interrupted", "Judged", "Labels",
     "Metric", "MetricSpec", "Model", "ModelSpec", "Objective", "ObjectiveSpec", "Optim", "Optimizer", "Part",
-    "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Sampler", "Samples", "Scheduled",
+    "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Role", "Sampler", "Samples", "Scheduled",
     "StreamedDataset", "Term", "TokenGenerator", "Train", "Trainer", "UnknownNameError", "UsageError", "Verdict",
     "Writer", "WriterSpec", "__version__", "assemble", "estimators", "evaluate", "evaluation", "hookimpl", "load",
     "objectives", "penalties", "resume", "run", "terms", "value_at",

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from genkit.catalog import build_part, catalog
 from genkit.conditions import labels_from
-from genkit.errors import PluginError
 from genkit.interfaces import (
     Conditions,
     Critic,
@@ -20,7 +19,6 @@ from genkit.interfaces import (
     Writer,
 )
 from genkit.settings import Part, RecipeConfig
-from genkit.specs import resolve
 
 
 def assemble(
@@ -43,7 +41,7 @@ def assemble(
         generator=generator if generator is not None else build_part("generator", config.model.generator, facts),
         critic=critic if critic is not None else build_part("critic", config.model.critic, facts),
         data=data,
-        objective=build_part("objective", Part.of(config.objective)),
+        objective=build_part("objective", config.objective),
         penalties={name: build_part("penalty", Part(name, **options)) for name, options in config.penalties.items()},
         terms=terms,
         estimator=estimator,
@@ -60,7 +58,7 @@ def conditions_for(facts: Facts) -> Conditions | None:
     """What can be asked of a generator trained on data with these facts: the modality's own way, else labels."""
     spec = catalog().writers.get(str(facts.get("modality")))
     if spec is not None and spec.conditions is not None:
-        found: Conditions | None = resolve(spec.conditions)(facts)
+        found: Conditions | None = catalog().load(spec, "conditions")(facts)
         return found
     return labels_from(facts)
 
@@ -68,15 +66,10 @@ def conditions_for(facts: Facts) -> Conditions | None:
 def writer_for(facts: Facts) -> Writer | None:
     """The writer of the facts' modality; None when the facts name none.
 
-    Raises PluginError when no plugin writes that modality.
+    Raises UnknownNameError or PluginError when no plugin writes that modality.
     """
     modality = facts.get("modality")
     if modality is None:
         return None
-    spec = catalog().writers.get(str(modality))
-    if spec is None:
-        raise PluginError(
-            f"no plugin writes samples of the modality {modality!r}", fix="`genkit plugins` shows what is installed"
-        )
-    writer: Writer = resolve(spec.build)(facts)
+    writer: Writer = catalog().load(catalog().writer(str(modality)), "build")(facts)
     return writer

@@ -218,7 +218,7 @@ class Catalog:
         names = offers.names(role)
         other_roles = offers.roles(name)
         if other_roles:
-            why = f"`{name}` is a {' and a '.join(other_roles)}, not a {kind}"
+            why = f"the {' and the '.join(other_roles)} `{name}` is no {kind}"
         else:
             endings = [one for one in names if one.rpartition(".")[2] == name]
             why = f"there is no {kind} `{name}`" + (
@@ -231,11 +231,12 @@ class Catalog:
         status = self.plugin_of(spec)
         name = status.name if status else "(none)"
         needs = spec.needs if isinstance(spec, MetricSpec) else ()
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
         fix = None
         if needs:
             fix = f"pip install {' '.join(needs)}"
-        elif isinstance(error, ModuleNotFoundError) and error.name:
-            fix = f"install what provides the module `{error.name}`, perhaps an extra of the plugin"
+        elif missing and missing.partition(".")[0] not in what:
+            fix = f"install what provides the module `{missing}`, perhaps an extra of the plugin"
         return PluginError(
             f"plugin `{name}`: {what}: {type(error).__name__}: {error}", where=self._source(spec), fix=fix
         )

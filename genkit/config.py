@@ -113,21 +113,27 @@ def _lines(values: Mapping[str, Any], cls: type | None, indent: str) -> list[str
         field = fields.get(key)
         if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
             lines += [f"{indent}{_scalar(key)}:", *(f"{indent}  - {_scalar(item)}" for item in value)]
-        elif not isinstance(value, Mapping) or not value:
+            continue
+        if not isinstance(value, Mapping) or not value:
             lines.append(f"{indent}{_scalar(key)}: {_scalar(value)}")
-        else:
-            # The keys of a ramp say what they are; their docs under every rate would drown the rest.
-            inner = field.inner if field and field.kind == "struct" else None
-            if field and field.kind == "part":
-                inner = _part_class(field.role or "", value["name"])
-            lines.append(f"{indent}{_scalar(key)}:")
-            if field and field.kind == "penalties":
-                for name, options in value.items():
-                    lines.append(f"{indent}  {_scalar(name)}:")
-                    lines += _lines(options, _part_class("penalty", name), f"{indent}    ")
-            else:
-                lines += _lines(value, inner, f"{indent}  ")
+            continue
+        lines.append(f"{indent}{_scalar(key)}:")
+        if field and field.kind == "penalties":
+            for name, options in value.items():
+                lines += _penalty_lines(name, options, f"{indent}  ")
+            continue
+        # The keys of a ramp say what they are; their docs under every rate would drown the rest.
+        inner = field.inner if field and field.kind == "struct" else None
+        if field and field.kind == "part":
+            inner = _part_class(field.role or "", value["name"])
+        lines += _lines(value, inner, f"{indent}  ")
     return lines
+
+
+def _penalty_lines(name: str, options: Mapping[str, Any] | None, indent: str) -> list[str]:
+    if not options:
+        return [f"{indent}{_scalar(name)}: {_scalar(options)}"]
+    return [f"{indent}{_scalar(name)}:", *_lines(options, _part_class("penalty", name), f"{indent}  ")]
 
 
 def _part_class(role: str, name: str) -> type:

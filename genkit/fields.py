@@ -16,9 +16,9 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from genkit.errors import PluginError
-from genkit.settings import Part, RecipeConfig, Role
+from genkit.settings import Part, Role
 
-Kind = Literal["struct", "choice", "part", "parts", "penalties", "objective", "value"]
+Kind = Literal["struct", "choice", "part", "parts", "penalties", "value"]
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,15 @@ class Field:
     """True when it holds numbers and no truth values: pydantic would take true for 1."""
 
 
-@cache
 def fields_of(cls: type) -> Mapping[str, Field]:
     """The fields of a config class, in order. Raises PluginError when it is no dataclass or has unreadable types."""
-    if not dataclasses.is_dataclass(cls):
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
         raise PluginError(f"the config {cls!r} is not a dataclass")
+    return _fields_of(cls)
+
+
+@cache
+def _fields_of(cls: type) -> Mapping[str, Field]:
     try:
         hints = get_type_hints(cls, include_extras=True)
         inherited = [get_type_hints(base, include_extras=True) for base in cls.__mro__[1:-1]]
@@ -65,8 +69,6 @@ def fields_of(cls: type) -> Mapping[str, Field]:
                 f"the field `{one.name}` of {cls.__module__}.{cls.__qualname__} is a Part without a role",
                 fix='annotate it as Annotated[Part, Role("dataset")], or with the role it has',
             )
-        if one.name == "objective" and field.kind == "value" and issubclass(cls, RecipeConfig):
-            field = Field("objective", role="objective", textual=True)
         found[one.name] = field
     return types.MappingProxyType(found)
 

@@ -19,7 +19,7 @@ from genkit.interfaces import Batch, Conditions, Facts, Generator, Tree, Writer
 from genkit.random import Random, mix
 from genkit.runs import Run
 from genkit.settings import RecipeConfig
-from genkit.specs import RecipeSpec, resolve
+from genkit.specs import RecipeSpec
 from genkit.training.checkpoint import read_facts, read_network_, read_state
 from genkit.training.precision import choose_device
 
@@ -147,7 +147,7 @@ def sampler_of(
     facts = read_facts(path)
     parts: SamplerParts
     if spec.restore is not None:
-        parts = resolve(spec.restore)(config, facts)
+        parts = catalog().load(spec, "restore")(config, facts)
     else:
         generator = build_part("generator", config.model.generator, facts)
         parts = SamplerParts(generator, conditions_for(facts), writer_for(facts))

@@ -208,7 +208,7 @@ class Judged:
     """A batch as the critic judged it."""
 
     input: Tensor
-    """What gradients are taken with respect to: ``critic.penalty_input(sample)``."""
+    """What gradients are taken with respect to: ``critic.penalty_input(sample)``; of a tree without one, the tree."""
     verdict: Verdict
     gradient: Tensor | None = None
     """∇_input Σ logits, with its own graph, when it was asked for; the shape of `input`."""

@@ -75,6 +75,7 @@ class Resolution:
 
     def _struct(self, cls: type, base: Any, over: Mapping[str, Any], where: Where, layer: Layer) -> Any:
         fields = fields_of(cls)
+        self.places[where] = layer.place(where)
         merged = dict(base) if isinstance(base, Mapping) else plain_defaults(cls)
         for key, value in over.items():
             if key not in fields:
@@ -112,7 +113,7 @@ class Resolution:
         name = given.get("name", base.get("name") if isinstance(base, Mapping) else None)
         name = name.value if isinstance(name, Typed) else name
         if not isinstance(name, str):
-            self._problem(where, f"it needs the `name` of a {role}", layer.place(where))
+            self._problem(where, f"it needs a `name`, the {role}'s", layer.place(where))
             return base
         if "name" in given:
             self._set(name, (*where, "name"), layer)
@@ -187,8 +188,6 @@ class Resolution:
                     name: self._options("penalty", name, options, (*inner, name), (*inner, name))
                     for name, options in value.items()
                 }
-            elif field.kind == "objective" and isinstance(value, str):
-                self._class("objective", value, inner)
         return checked
 
     def _part_checked(self, role: str, part: Any, where: Where) -> Any:

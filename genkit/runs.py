@@ -48,6 +48,7 @@ class Run:
         self.path = path
         self.recipe = recipe
         self.seed = seed
+        self._locked = False
 
     @classmethod
     def create(
@@ -173,10 +174,16 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training here. Raises UsageError when one does. A killed process leaves no lock."""
+        """Keep other processes from training here; may be entered again within itself.
+
+        Raises UsageError when another process does. A killed process leaves no lock.
+        """
         try:
             import fcntl
         except ImportError:  # no advisory locks on this system: two trainers in one directory stay the user's to avoid
+            yield
+            return
+        if self._locked:
             yield
             return
         with (self.path / ".lock").open("w") as file:
@@ -184,7 +191,11 @@ class Run:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise UsageError(f"another process is training in {self.path}") from error
-            yield
+            self._locked = True
+            try:
+                yield
+            finally:
+                self._locked = False
 
     def is_locked(self) -> bool:
         """True while a process trains here."""

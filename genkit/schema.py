@@ -41,6 +41,7 @@ class _Description:
     def of(self, cls: type, given: Mapping[str, Any], entry: dict[str, Any] | None = None) -> dict[str, Any]:
         """The schema of a config class whose defaults are `given`; `entry` is what pydantic makes of it."""
         described = json_schema(cls) if entry is None else entry
+        described["additionalProperties"] = False
         docs = field_docs(cls)
         for key, field in fields_of(cls).items():
             inner = self._field(field, described["properties"][key], given.get(key))
@@ -54,8 +55,6 @@ class _Description:
 
     def _field(self, field: Field, entry: dict[str, Any], default: Any) -> dict[str, Any]:
         role = field.role or ""
-        if field.kind == "objective":
-            return {"type": "string", "enum": self.offers.objectives.names("objective")}
         if field.kind == "penalties":
             names = self.offers.objectives.names("penalty")
             one_each = {name: {"anyOf": [self._options(role, name), {"type": "null"}]} for name in names}

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from genkit.plugins import plugins
 from genkit.random import mix
 from genkit.runs import Run, fresh_path
 from genkit.settings import RecipeConfig
-from genkit.specs import RecipeSpec, resolve
+from genkit.specs import RecipeSpec
 from genkit.training.distributed import World, join
 from genkit.training.observers import EndStatus, Observer
 from genkit.training.precision import choose_device
@@ -169,7 +170,7 @@ def evaluate(
     found = Run.open(run)
     spec, config = recipe_of(found)
     sampler = load(run, checkpoint=checkpoint, device=device)
-    experiment: Experiment = resolve(spec.build)(config)
+    experiment: Experiment = catalog().load(spec, "build")(config)
     if not experiment.metrics:
         raise UsageError(f"{found.recipe} has no metrics to evaluate", fix="name some under `metrics` in its config")
     return scores_of(sampler, experiment, count=count or config.train.eval_samples, seed=seed)
@@ -275,22 +276,25 @@ def _train(
     observers: Sequence[Observer],
 ) -> RunResult:
     torch.manual_seed(mix(run.seed, "initial weights"))
-    experiment: Experiment = resolve(spec.build)(config)
+    experiment: Experiment = catalog().load(spec, "build")(config)
     scorer = Scorer(spec, config)
-    trainer = Trainer(
-        experiment,
-        config.train,
-        ema=config.ema,
-        seed=run.seed,
-        device=device,
-        run=run,
-        observers=[scorer, PluginHooks(run), *observers],
-        world=world,
-    )
-    if start is not None:
-        trainer.restore(start)
-    outcome = trainer.fit()
-    previews = sorted(run.samples.iterdir()) if run.samples.is_dir() else []
+    with run.locked() if world.main else nullcontext():
+        trainer = Trainer(
+            experiment,
+            config.train,
+            ema=config.ema,
+            seed=run.seed,
+            device=device,
+            run=run,
+            observers=[scorer, PluginHooks(run), *observers],
+            world=world,
+        )
+        if start is not None:
+            trainer.restore(start)
+        elif world.main:
+            run.rewind(0)  # it ended before its first checkpoint: what it logged will come again
+        outcome = trainer.fit()
+    previews = sorted(path for path in run.samples.iterdir() if path.is_file())
     metrics = outcome.metrics or dict(run.status().get("metrics", {}))
     return RunResult(
         run.path, outcome.step, outcome.seconds, metrics, previews[-1] if previews else None, tuple(scorer.scores)

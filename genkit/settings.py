@@ -12,8 +12,23 @@ from typing import Annotated, Any, Literal
 from genkit.schedules import Ramp, Scheduled
 
 __all__ = [
-    "AugmentPart", "CriticPart", "DatasetPart", "Ema", "GeneratorPart", "MetricPart", "Model", "Optim", "Optimizer",
-    "Part", "PenaltyParts", "Ramp", "RecipeConfig", "Role", "Scheduled", "Train",
+    "AugmentPart",
+    "CriticPart",
+    "DatasetPart",
+    "Ema",
+    "GeneratorPart",
+    "MetricPart",
+    "Model",
+    "ObjectivePart",
+    "Optim",
+    "Optimizer",
+    "Part",
+    "PenaltyParts",
+    "Ramp",
+    "RecipeConfig",
+    "Role",
+    "Scheduled",
+    "Train",
 ]  # fmt: skip
 
 
@@ -88,6 +103,7 @@ class Role:
 DatasetPart = Annotated[Part, Role("dataset")]
 GeneratorPart = Annotated[Part, Role("generator")]
 CriticPart = Annotated[Part, Role("critic")]
+ObjectivePart = Annotated[Part, Role("objective")]
 MetricPart = Annotated[Part, Role("metric")]
 AugmentPart = Annotated[Part, Role("augment")]
 PenaltyParts = Annotated[Mapping[str, Mapping[str, Any]], Role("penalty")]
@@ -202,8 +218,8 @@ class RecipeConfig:
     """What to learn from."""
     model: Model
     """The two players."""
-    objective: str = "rpgan"
-    """The adversarial loss, by name."""
+    objective: ObjectivePart = Part("rpgan")
+    """The adversarial loss."""
     penalties: PenaltyParts = field(default_factory=dict)
     """Gradient and other penalties of the critic, by name."""
     augment: AugmentPart | None = None

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from genkit.cli.faults import log_to
 from genkit.training.observers import EndStatus, Observer
 from genkit.training.trainer import Trainer
 
@@ -35,6 +36,8 @@ class View(Observer):
 
     def started(self, trainer: Trainer) -> None:
         self._began, self._from = time.monotonic(), trainer.step
+        if trainer.run:
+            log_to(trainer.run.path / "log.txt")
         if trainer.world.main:
             compiled = ", compiled" if trainer.precision.compile else ""
             where = f"{trainer.device}, {trainer.precision.name}{compiled}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
 from genkit.errors import GenkitError, UsageError
 from genkit.random import Rows
@@ -64,7 +67,8 @@ class World:
         for dtype in sorted({tensor.dtype for tensor in tensors}, key=str):
             same = [tensor for tensor in tensors if tensor.dtype == dtype]
             flat = torch.cat([tensor.reshape(-1) for tensor in same])
-            dist.all_reduce(flat)
+            with self._contact():
+                dist.all_reduce(flat)
             flat /= self.size
             pieces = flat.split([tensor.numel() for tensor in same])
             torch._foreach_copy_(same, [piece.view_as(tensor) for piece, tensor in zip(pieces, same, strict=True)])
@@ -74,7 +78,8 @@ class World:
         if self.size == 1:
             return flags
         shared = torch.tensor([int(flag) for flag in flags])
-        dist.all_reduce(shared, op=dist.ReduceOp.MAX, group=self.control)
+        with self._contact():
+            dist.all_reduce(shared, op=dist.ReduceOp.MAX, group=self.control)
         return tuple(bool(flag) for flag in shared.tolist())
 
     def share(self, text: str) -> str:
@@ -82,13 +87,25 @@ class World:
         if self.size == 1:
             return text
         box = [text]
-        dist.broadcast_object_list(box, src=0, group=self.control)
+        with self._contact():
+            dist.broadcast_object_list(box, src=0, group=self.control)
         return box[0]
 
     def wait(self) -> None:
         """Go on once every rank is here."""
         if self.size > 1:
-            dist.barrier(group=self.control)
+            with self._contact():
+                dist.barrier(group=self.control)
+
+    @contextmanager
+    def _contact(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise GenkitError(
+                f"process {self.rank} of {self.size} lost contact with the others: {str(error).splitlines()[0]}",
+                fix="the process that failed first says why; under torchrun --max-restarts the run goes on by itself",
+            ) from error
 
     def leave(self) -> None:
         """End the process group, if one was joined."""
@@ -108,7 +125,11 @@ def join(device_type: str) -> World:
     backend = "nccl" if device_type == "cuda" else "gloo"
     try:
         if not dist.is_initialized():
-            dist.init_process_group(backend, timeout=TIMEOUT)
+            store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
+            # torchrun may hand restarted workers the store of their dead predecessors, whose addresses are still in it
+            # (seen with torch 2.15, --standalone): without names of their own they wait for ports that nobody serves.
+            store = PrefixStore(f"restart-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+            dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
         control = dist.new_group(backend="gloo", timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"

@@ -51,7 +51,7 @@ def critic_turn(team: Team, step: int, turn: int, parts: list[Part]) -> Figures:
                 value = penalty(*penalised, team.judge(part, name), part.random(name))
                 loss = loss + penalty.every * value_at(penalty.weight, samples) * value
                 figures.add(f"penalty/{name}", value)
-        (loss / len(parts)).backward()
+        (loss / len(parts)).backward(inputs=updater.parameters)
         if team.observes(step):
             observe(figures, real_judged, fake_judged, relative=objective.needs_real)
     team.world.mean_(updater.gradients())
@@ -98,7 +98,7 @@ def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: boo
         losses = [term_loss(term.name, term(turn), term.weight, samples, figures) for term in terms]
         if adversarial:
             losses.append(term_loss("adversarial", team.estimator(turn), 1.0, samples, figures))
-        (torch.stack(losses).sum() / len(parts)).backward()
+        (torch.stack(losses).sum() / len(parts)).backward(inputs=updater.parameters)
     team.critic_updater.freeze(False)
     team.world.mean_(updater.gradients())
     updater.schedule(samples)
