@@ -56,7 +56,9 @@ _LAZY = {
     "Objective": "genkit.interfaces",
     "Penalty": "genkit.interfaces",
     "Random": "genkit.random",
+    "RunResult": "genkit.session",
     "Sampler": "genkit.inference",
+    "SamplerParts": "genkit.inference",
     "Samples": "genkit.interfaces",
     "StreamedDataset": "genkit.interfaces",
     "Term": "genkit.interfaces",
@@ -79,7 +81,7 @@ if TYPE_CHECKING:
     from genkit.adversarial import estimators, objectives, penalties, terms
     from genkit.assembly import assemble
     from genkit.conditions import Bank, Labels
-    from genkit.inference import Sampler, load
+    from genkit.inference import Sampler, SamplerParts, load
     from genkit.interfaces import (
         Augment,
         Batch,
@@ -104,7 +106,7 @@ if TYPE_CHECKING:
         Writer,
     )
     from genkit.random import Random
-    from genkit.session import evaluate, resume, run
+    from genkit.session import RunResult, evaluate, resume, run
     from genkit.training.trainer import Trainer
 
 __all__ = [
@@ -112,10 +114,10 @@ __all__ = [
     "ConfigError", "Critic", "DataError", "Dataset", "DatasetSpec", "DivergedError", "Draw", "Ema", "Estimator",
     "Experiment", "Extractor", "Generator", "GeneratorTurn", "GenkitError", "Interrupted", "Judged", "Labels",
     "Metric", "MetricSpec", "Model", "ModelSpec", "Objective", "ObjectiveSpec", "Optim", "Optimizer", "Part",
-    "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Role", "Sampler", "Samples", "Scheduled",
-    "StreamedDataset", "Term", "TokenGenerator", "Train", "Trainer", "UnknownNameError", "UsageError", "Verdict",
-    "Writer", "WriterSpec", "__version__", "assemble", "estimators", "evaluate", "evaluation", "hookimpl", "load",
-    "objectives", "penalties", "resume", "run", "terms", "value_at",
+    "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Role", "RunResult", "Sampler",
+    "SamplerParts", "Samples", "Scheduled", "StreamedDataset", "Term", "TokenGenerator", "Train", "Trainer",
+    "UnknownNameError", "UsageError", "Verdict", "Writer", "WriterSpec", "__version__", "assemble", "estimators",
+    "evaluate", "evaluation", "hookimpl", "load", "objectives", "penalties", "resume", "run", "terms", "value_at",
 ]  # fmt: skip
 
 

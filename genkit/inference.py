@@ -56,7 +56,7 @@ class Sampler:
 
         Args:
             count: how many.
-            seed: sample i of a seed is the same whatever `count` is.
+            seed: sample i of a seed is the same whatever `count` is, up to rounding.
             condition: ``{"label": "7"}`` as on the command line, or a pytree of tensors [count, ...]; None draws
                 conditions as the data has them.
 
