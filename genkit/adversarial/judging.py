@@ -227,14 +227,12 @@ class CriticJudge(Judge):
         return self.augment.draw(input, probability=self.probability, rng=self.rng)
 
     def _judge(self, asked: Judged, gradient: bool) -> Judged:
+        run = self.run
         if gradient:
             require_floating(asked.input)
-            if self.run is not look and not compiles_with_gradient(self.critic):
-                raise UsageError(
-                    f"{type(self.critic).__name__} can not be differentiated inside compiled code",
-                    fix="replace its batch norm or recurrent layers, or --set train.compile=off",
-                )
-        flat, found = self.run(
+            if run is not look and not compiles_with_gradient(self.critic):
+                run = look  # the same mathematics on the same weights, for the penalties alone
+        flat, found = run(
             self.critic, self.augment, asked.input, asked.condition, asked.mask, asked.parameters, gradient
         )
         logits, features, masks = flat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import tempfile
 import traceback
@@ -18,6 +19,10 @@ def log_to(path: Path | None) -> None:
     """Name the file that tracebacks are added to from now on: a run's ``log.txt``; None ends that."""
     global _log
     _log = path
+
+
+OF_THE_MACHINE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+"""What a disk says when it is full, protected or broken: no bug of ours, and its own words are the cause."""
 
 
 def report(error: BaseException, *, debug: bool = False) -> int:
@@ -45,6 +50,12 @@ def report(error: BaseException, *, debug: bool = False) -> int:
             _keep(text)
         _say(str(error) if isinstance(error, Interrupted) else f"error: {error}")
         return error.exit_code
+    if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        where = f"\n  where: {error.filename}" if error.filename else ""
+        if _log is not None:
+            _keep(text)
+        _say(f"error: {error.strerror}{where}")
+        return 1
     summary = " ".join(traceback.format_exception_only(error)[-1].split())
     _say(f"error: internal: {summary}\n  where: {_keep(text)} has the traceback\n  fix:   please report it as a bug")
     return 1

@@ -62,14 +62,22 @@ class World:
 
     def mean_(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its mean over the ranks, in one all-reduce for each dtype."""
+        self._reduce_(tensors, dist.ReduceOp.SUM)
+        if self.size > 1 and tensors:
+            torch._foreach_div_(list(tensors), self.size)
+
+    def least_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each entry of each tensor by its least over the ranks."""
+        self._reduce_(tensors, dist.ReduceOp.MIN)
+
+    def _reduce_(self, tensors: Sequence[Tensor], how: Any) -> None:
         if self.size == 1 or not tensors:
             return
         for dtype in sorted({tensor.dtype for tensor in tensors}, key=str):
             same = [tensor for tensor in tensors if tensor.dtype == dtype]
             flat = torch.cat([tensor.reshape(-1) for tensor in same])
             with self._contact():
-                dist.all_reduce(flat)
-            flat /= self.size
+                dist.all_reduce(flat, op=how)
             pieces = flat.split([tensor.numel() for tensor in same])
             torch._foreach_copy_(same, [piece.view_as(tensor) for piece, tensor in zip(pieces, same, strict=True)])
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from genkit.training.distributed import World
+
 NEVER = torch.iinfo(torch.int64).max
 
 
@@ -72,10 +74,12 @@ class Meter:
         first = torch.where(finite | (first != NEVER), first, step)
         self._kept[names] = (total + values, first, count + 1)
 
-    def read(self) -> Reading:
-        """The means since the last reading, by one synchronisation; then start again."""
+    def read(self, world: World) -> Reading:
+        """The means since the last reading, over all ranks, by one synchronisation; then start again."""
         if not self._kept:
             return Reading({}, None, ())
+        world.mean_([total for total, _, _ in self._kept.values()])
+        world.least_([first for _, first, _ in self._kept.values()])
         flat = torch.cat([part.double() for total, first, _ in self._kept.values() for part in (total, first)]).tolist()
         sums: dict[str, tuple[float, int]] = {}
         firsts: dict[str, float] = {}

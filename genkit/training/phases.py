@@ -97,7 +97,8 @@ def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: boo
         )
         losses = [term_loss(term.name, term(turn), term.weight, samples, figures) for term in terms]
         if adversarial:
-            losses.append(term_loss("adversarial", team.estimator(turn), 1.0, samples, figures))
+            with team.precision.autocast():  # a score function runs the generator once more; losses widen by themselves
+                losses.append(term_loss("adversarial", team.estimator(turn), 1.0, samples, figures))
         (torch.stack(losses).sum() / len(parts)).backward(inputs=updater.parameters)
     team.critic_updater.freeze(False)
     team.world.mean_(updater.gradients())

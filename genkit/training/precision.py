@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from genkit.adversarial.judging import Flat, Look, compiles_with_gradient, look
 from genkit.errors import UsageError
-from genkit.interfaces import Augment, Critic, Draw, Tree
+from genkit.interfaces import Draw
 from genkit.settings import Train
 
 
@@ -112,26 +111,6 @@ def channels_last_(network: nn.Module) -> None:
     """Store 2-d convolution weights channels last, which both cuDNN and oneDNN are faster with."""
     if any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in network.modules()):
         network.to(memory_format=torch.channels_last)
-
-
-def compiled_look(critic: Critic) -> Look:
-    """`look` under ``torch.compile``; eager for input gradients where they have no compiled second derivative."""
-    compiled = cast("Look", torch.compile(look))
-    if compiles_with_gradient(critic):
-        return compiled
-
-    def run(
-        critic: Critic,
-        augment: Augment | None,
-        input: Tree,
-        condition: Tree | None,
-        mask: Tensor | None,
-        parameters: Tree | None,
-        gradient: bool,
-    ) -> tuple[Flat, Tensor | None]:
-        return (look if gradient else compiled)(critic, augment, input, condition, mask, parameters, gradient)
-
-    return run
 
 
 def draw_in(dtype: torch.dtype, draw: Draw) -> Draw:

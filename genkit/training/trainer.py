@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from genkit.adversarial.estimators import Pathwise
-from genkit.adversarial.judging import look
+from genkit.adversarial.judging import Look, compiles_with_gradient, look
 from genkit.errors import ConfigError, Interrupted, UsageError
 from genkit.interfaces import Batch, Dataset, Experiment
 from genkit.random import Random, mix
@@ -31,7 +31,7 @@ from genkit.training.loader import Batches
 from genkit.training.observers import EndStatus, Observer, RunRecorder
 from genkit.training.optimizers import updaters
 from genkit.training.phases import iterate
-from genkit.training.precision import backends, channels_last_, choose_device, choose_precision, compiled_look
+from genkit.training.precision import backends, channels_last_, choose_device, choose_precision
 from genkit.training.signals import StopRequest
 from genkit.training.team import Team
 from genkit.training.versions import versions
@@ -131,6 +131,8 @@ class Trainer:
         )
         rows = self.world.rows(train.batch_size)
         batches = Batches(experiment.data, train, seed=self.seed, rows=rows, device=self.device)
+        # A compiled forward keeps running statistics for its backward, and the next forward would write to them.
+        compiled_critic = self.precision.compile and compiles_with_gradient(experiment.critic)
         if self.precision.compile:
             experiment.generator.compile()
         return Team(
@@ -144,7 +146,7 @@ class Trainer:
             generator_updater=generator_updater,
             critic_updater=critic_updater,
             average=average,
-            look=compiled_look(experiment.critic) if self.precision.compile else look,
+            look=cast("Look", torch.compile(look)) if compiled_critic else look,
         )
 
     def _modules(self) -> dict[str, nn.Module]:
@@ -243,7 +245,7 @@ class Trainer:
 
     def log(self) -> None:
         """Read the interval's figures: the one moment at which the device is waited for."""
-        reading = self._meter.read()
+        reading = self._meter.read(self.world)
         if reading.bad_step is not None:
             self._diverged(reading.bad_step, reading.bad_names)
         if not reading.means:

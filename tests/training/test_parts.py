@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import genkit
+from genkit.training.distributed import World
 from genkit.training.ema import Average
 from genkit.training.figures import Figures, Meter
 from genkit.training.guards import DeadPlayers, Diversity, spread
@@ -87,12 +88,12 @@ def test_the_meter_averages_and_names_the_first_bad_step() -> None:
             figures.add("penalty/r1", torch.tensor(float("nan") if step == 8 else 1.0))
         meter.add(step, figures)
         if step == 5:
-            reading = meter.read()
+            reading = meter.read(World())
             assert reading.means == pytest.approx({"loss/critic": 2.5, "penalty/r1": 1.0})
             assert reading.bad_step is None
-    reading = meter.read()
+    reading = meter.read(World())
     assert (reading.bad_step, reading.bad_names) == (6, ("loss/critic",))
-    assert meter.read().means == {}
+    assert meter.read(World()).means == {}
 
 
 def test_a_dead_player_is_warned_of_once_with_its_figure() -> None:

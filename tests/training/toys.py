@@ -63,14 +63,13 @@ class Critic(genkit.Critic):
 
 def experiment(**changes: Any) -> genkit.Experiment:
     """A conditional experiment; the same weights every time, also of a network given as the function that makes it."""
-    torch.manual_seed(3)
-    changes = {
-        key: make() if key in ("generator", "critic") and not isinstance(make, nn.Module) else make
-        for key, make in changes.items()
-    }
+    networks = {}
+    for role, usual in (("generator", Generator), ("critic", Critic)):
+        torch.manual_seed(3)
+        made = changes.pop(role, usual)
+        networks[role] = made if isinstance(made, nn.Module) else made()
     parts: dict[str, Any] = {
-        "generator": Generator(),
-        "critic": Critic(),
+        **networks,
         "data": Points(),
         "objective": RelativisticPaired(),
         "penalties": {"r1": R1(0.1), "r2": R2(0.1, every=2)},
