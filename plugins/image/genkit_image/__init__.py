@@ -1,0 +1,1 @@
+"""Images for genkit: datasets, models, recipes, augmentation, metrics and writers."""

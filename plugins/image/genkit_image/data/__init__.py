@@ -1,0 +1,1 @@
+"""Digits, folders, IDX files and hub datasets as genkit datasets."""

@@ -1,0 +1,91 @@
+"""The options of the image datasets. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+Resolution = Annotated[int, Field(ge=4, le=4096)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DigitsConfig:
+    """The 10,000 embedded handwritten digits."""
+
+    resolution: Resolution = 28
+    """Pixels a side: 28 as stored, 32 with a black border, or 32·2^k enlarged."""
+    held_out: Share = 0.2
+    """Share of the digits, taken from the end, that training never sees."""
+    labels: bool = True
+    """Learn the digits by class; false learns them as one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PicturesConfig:
+    """How pictures of any size and kind become squares of one size. Of an animation the first frame counts."""
+
+    resolution: Resolution = 64
+    """Pixels a side."""
+    channels: Literal["auto", "grey", "rgb"] = "auto"
+    """auto: grey when every picture is, else rgb."""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """crop: the largest centred square; pad: the whole picture with borders; stretch: to the square."""
+    background: tuple[Byte, Byte, Byte] = (255, 255, 255)
+    """The red, green and blue that transparent pixels and borders take."""
+    flip: bool = False
+    """Mirror each picture left to right by chance, anew for each batch."""
+    held_out: Share = 0.0
+    """Share of the pictures that training never sees; which ones depends on their names alone."""
+    skip_broken: bool = False
+    """Leave out files that can not be read, and say how many; otherwise the first of them ends the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderConfig(PicturesConfig):
+    """A folder or a zip file of pictures."""
+
+    path: str
+    """The folder, with sub-folders, or the zip file."""
+    labels: Literal["auto", "none", "folders"] = "auto"
+    """folders: the first folder below `path` names the class. auto: a ``dataset.json`` in StyleGAN's form where there
+    is one, else folders where every picture lies in one of two or more, else none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubConfig(PicturesConfig):
+    """A dataset of the Hugging Face hub, or one that `datasets` saved to a local folder."""
+
+    path: str
+    """A name on the hub such as ``uoft-cs/cifar10``, or a folder written by ``save_to_disk``."""
+    subset: str | None = None
+    """The dataset's configuration, where it has several."""
+    split: str = "train"
+    """The split that is trained on."""
+    held_out_split: str | None = None
+    """The split that is evaluated on; null: `held_out` decides."""
+    image: str | None = None
+    """The column of the pictures; null: the only one there is."""
+    label: str = "auto"
+    """The column of the labels; auto: the only column of class labels, if there is one; none: no labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdxConfig:
+    """IDX files, gzipped or not, as MNIST, Fashion-MNIST and EMNIST ship."""
+
+    path: str
+    """A file of images, or a folder with ``train-images-idx3-ubyte`` and its companions; ``t10k-`` is then held out."""
+    labels: str = "auto"
+    """auto: the companion file in the folder, none where `path` is a file; none: no labels; else a file of labels."""
+    classes: tuple[str, ...] | None = None
+    """The names of the labels from 0 on; null: the numbers themselves."""
+    resolution: Resolution | None = None
+    """Pixels a side: null as stored; else a power of two, reached by a black border and by doubling."""
+    flip: bool = False
+    """Mirror each picture left to right by chance, anew for each batch."""
+    held_out: Share = 0.0
+    """Share of the pictures, taken from the end, that training never sees, where no test files lie in the folder."""

@@ -1,0 +1,167 @@
+"""`image.folder`: the pictures of a folder or a zip file, with labels from its sub-folders."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from genkit import DataError
+from genkit_image.data.config import FolderConfig
+from genkit_image.data.decode import SUFFIXES
+from genkit_image.data.images import Images
+from genkit_image.data.loading import Source, load_images
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """A picture that is a file."""
+
+    root: str
+    key: str
+
+    @property
+    def name(self) -> str:
+        return os.path.join(self.root, self.key)
+
+    def open(self) -> IO[bytes]:
+        return open(self.name, "rb")
+
+
+@dataclass(frozen=True)
+class ZipSource:
+    """A picture inside a zip file."""
+
+    archive: str
+    key: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.archive}:{self.key}"
+
+    def open(self) -> IO[bytes]:
+        try:
+            return io.BytesIO(_archive(self.archive).read(self.key))
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:  # damaged, encrypted, odd
+            raise DataError(f"{self.name}: can not be taken out of the zip file ({error})") from error
+
+
+_opened = threading.local()
+
+
+def _archive(path: str) -> zipfile.ZipFile:
+    """The zip file, opened once in each thread of each process: its handle can not be shared."""
+    key = (os.getpid(), path)
+    if getattr(_opened, "key", None) != key:
+        _opened.key, _opened.zip = key, zipfile.ZipFile(path)
+    archive: zipfile.ZipFile = _opened.zip
+    return archive
+
+
+def open_folder(config: FolderConfig) -> Images:
+    """The pictures below ``config.path``, each [channels, resolution, resolution].
+
+    Raises DataError, naming the path, when there is no picture or a file is broken.
+    """
+    path = Path(config.path).expanduser()
+    sources: list[Source]
+    if path.is_dir():
+        sources = [FileSource(str(path), name) for name in _files(path)]
+    elif zipfile.is_zipfile(path):
+        sources = [ZipSource(str(path), name) for name in zipfile.ZipFile(path).namelist() if _is_picture(name)]
+    elif path.exists():
+        raise DataError(f"{path}: neither a folder nor a zip file", where="data.path")
+    else:
+        raise DataError(f"{path}: there is no such folder or zip file", where="data.path")
+    if not sources:
+        kinds = " ".join(sorted(SUFFIXES))
+        raise DataError(f"{path}: no picture found in it", where="data.path", fix=f"it may hold {kinds}")
+    sources.sort(key=lambda source: source.key)
+    labels, classes = _labels(path, [source.key for source in sources], config.labels)
+    return load_images(sources, labels, classes, config, name=str(path))
+
+
+def _files(root: Path) -> list[str]:
+    """The pictures below `root`, relative to it; linked folders too, each real folder once."""
+    found, seen = [], set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        inside = Path(folder).relative_to(root)
+        found += [(inside / name).as_posix() for name in names]
+    return [name for name in found if _is_picture(name)]
+
+
+def _is_picture(name: str) -> bool:
+    path = PurePosixPath(name)
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return path.suffix.lower() in SUFFIXES and not hidden and not name.endswith("/")
+
+
+def _labels(path: Path, names: Sequence[str], how: str) -> tuple[list[int] | None, list[str] | None]:
+    """The label of each picture and the names of the labels, as `FolderConfig.labels` says."""
+    if how == "none":
+        return None, None
+    if how == "auto":
+        listed = _listed(path)
+        if listed is not None:
+            return _from_list(path, names, listed)
+    above = [PurePosixPath(name).parts[:-1] for name in names]
+    while all(above) and len({parts[0] for parts in above}) == 1:  # a zip's only top folder is no class
+        above = [parts[1:] for parts in above]
+    classes = sorted({parts[0] for parts in above if parts})
+    if all(above) and len(classes) > 1:
+        number = {name: label for label, name in enumerate(classes)}
+        return [number[parts[0]] for parts in above], classes
+    if how == "folders":
+        raise DataError(
+            f"{path}: its pictures do not lie in two or more sub-folders that could be classes",
+            where="data.labels",
+            fix="--set data.labels=none",
+        )
+    return None, None
+
+
+def _listed(path: Path) -> object:
+    """What the folder's ``dataset.json`` holds under ``labels``; None without the file, [] where it holds none."""
+    try:
+        file = path / "dataset.json"
+        content = file.read_bytes() if path.is_dir() else zipfile.ZipFile(path).read(file.name)
+        return json.loads(content)["labels"] or []
+    except (FileNotFoundError, KeyError):
+        return None
+    except (ValueError, TypeError) as error:
+        raise _odd_list(path, error) from error
+
+
+def _from_list(path: Path, names: Sequence[str], listed: object) -> tuple[list[int] | None, list[str] | None]:
+    """Labels from StyleGAN's ``[[file name, label], ...]``."""
+    if listed == []:
+        return None, None
+    try:
+        given = {str(name): int(label) for name, label in listed}  # type: ignore[attr-defined]
+        labels = [given[name] for name in names]
+    except KeyError as error:
+        raise DataError(f"{path}/dataset.json: has no label for {error}", fix="--set data.labels=none") from error
+    except (TypeError, ValueError) as error:
+        raise _odd_list(path, error) from error
+    if min(labels) < 0:
+        raise DataError(f"{path}/dataset.json: has labels below 0")
+    return labels, [str(label) for label in range(max(labels) + 1)]
+
+
+def _odd_list(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path}/dataset.json: is no list of labels in StyleGAN's form ({error})",
+        where="data.labels",
+        fix="--set data.labels=folders, or none",
+    )

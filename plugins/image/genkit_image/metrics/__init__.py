@@ -1,0 +1,1 @@
+"""Feature extractors of images and the metrics measured in them."""

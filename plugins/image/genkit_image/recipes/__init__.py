@@ -1,0 +1,1 @@
+"""Recipes: a config each, and the experiment built from it."""
