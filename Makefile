@@ -28,7 +28,7 @@ run: .venv/ready
 	$(BIN)/genkit run image.handwriting
 
 test: .venv/ready-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 bench: .venv/ready-dev
 	$(BIN)/python tests/benchmarks/dcgan_step.py --json

@@ -1,9 +1,9 @@
-"""What genkit is compared with: the networks and the loop of PyTorch's DCGAN tutorial, written anew from its description.
+"""What genkit is compared with: the networks and the loop of PyTorch's DCGAN tutorial, written anew.
 
 The tutorial (N. Inkawhich, pytorch.org/tutorials/beginner/dcgan_faces_tutorial.html) follows Radford et al. 2016 at 64
-pixels: nz 100, ngf = ndf = 64, no biases, weights from N(0, 0.02²), Adam with lr 2e-4 and betas (0.5, 0.999). Its critic
-ends in a sigmoid under binary cross-entropy, judges reals and fakes apart with a backward each, stays unfrozen in the
-generator's turn, and five scalars are read in every iteration.
+pixels: nz 100, ngf = ndf = 64, no biases, weights from N(0, 0.02²), Adam with lr 2e-4 and betas (0.5, 0.999). Its
+critic ends in a sigmoid under binary cross-entropy, judges reals and fakes apart with a backward each, and stays
+unfrozen in the generator's turn; five scalars are read in every iteration.
 """
 
 from __future__ import annotations
@@ -48,10 +48,7 @@ def critic(channels: int) -> nn.Sequential:
 
 @dataclass
 class Tutorial:
-    """Both networks, their optimisers and the iteration.
-
-    Raises nothing of its own; draws from torch's default generator, as the tutorial does.
-    """
+    """Both networks, their optimisers and the iteration, which draws from torch's default generator."""
 
     channels: int
     losses: list[tuple[float, ...]] = field(default_factory=list)
