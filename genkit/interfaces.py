@@ -358,7 +358,7 @@ class Writer(Protocol):
     """Turns samples into files a person can open."""
 
     def write(self, batch: Batch, directory: Path, *, stem: str = "sample") -> list[Path]:
-        """One file a sample; `batch` is on the CPU. Returns the paths."""
+        """One file a sample, or one for the batch where a sample is a row; `batch` is on the CPU. Returns the paths."""
 
     def preview(self, batch: Batch, path: Path, *, columns: int) -> Path:
         """One file that shows the batch; `path` has no suffix. Returns the path with it."""

@@ -133,7 +133,7 @@ class Train:
     joint_critic_pass: bool = False
     """Judge real and fake in one critic forward; refused for batch-coupled critics."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 autocast where the hardware is fast at it (CUDA capability 8.0, AMX on CPU), else fp32."""
+    """auto: bf16 autocast where the hardware is fast at it (CUDA capability 8.0, AMX or AVX512-BF16), else fp32."""
     compile: Literal["auto", "on", "off"] = "auto"
     """auto: torch.compile on CUDA, eager elsewhere."""
     deterministic: bool = False

@@ -80,7 +80,7 @@ def _radii(points: Tensor, k: int) -> Tensor:
     for block, distances in _distances(points, points):
         own = torch.arange(block.start, block.stop, device=points.device)
         distances[torch.arange(len(own), device=points.device), own] = float("inf")
-        radii[block] = distances.kthvalue(k, dim=1).values
+        radii[block] = distances.topk(k, dim=1, largest=False).values.amax(1)
     return radii
 
 

@@ -127,6 +127,14 @@ def test_auto_takes_the_classifier_for_digits_and_an_untrained_net_for_the_rest(
     assert isinstance(open_extractor("auto", {**facts, "shape": [3, 28, 28]}), RandomConv)
 
 
+def test_what_a_png_can_not_hold_does_not_score(digits):
+    held, _ = digits
+    batch = Batch(held.batch.sample[:20])
+    beyond = torch.where(batch.sample == -1, -1.3, batch.sample + 0.001)
+    for extractor in (LeNetDigits(), RandomConv(1)):
+        torch.testing.assert_close(extractor(Batch(beyond)), extractor(batch))
+
+
 def test_the_untrained_net_is_always_the_same():
     torch.manual_seed(1)
     sample = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
@@ -147,7 +155,7 @@ def test_an_exported_network_serves_as_extractor(tmp_path, digits):
     program = torch.export.export(Flat(), (torch.randn(4, 1, 28, 28),), dynamic_shapes=({0: batch},))
     torch.export.save(program, tmp_path / "flat.pt2")
     extractor = open_extractor(str(tmp_path / "flat.pt2"), facts)
-    sample = torch.randn(7, 1, 28, 28)
+    sample = torch.rand(7, 1, 28, 28).mul(255).round() / 127.5 - 1
     torch.testing.assert_close(extractor(Batch(sample)), sample.flatten(1) * 2)
     assert extractor.name == "flat"
     assert extractor.version.startswith("sha256 ")
@@ -157,7 +165,7 @@ def test_an_exported_network_serves_as_extractor(tmp_path, digits):
 def test_a_torchscript_network_serves_as_extractor(tmp_path, digits):
     _, facts = digits
     torch.jit.script(Flat()).save(str(tmp_path / "flat.pt"))
-    sample = torch.randn(3, 1, 28, 28)
+    sample = torch.rand(3, 1, 28, 28).mul(255).round() / 127.5 - 1
     extractor = open_extractor(str(tmp_path / "flat.pt"), facts)
     torch.testing.assert_close(extractor(Batch(sample)), sample.flatten(1) * 2)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genkit import Batch, ConfigError, DataError, Metric, Samples
 from genkit_image.metrics.config import AgreementConfig
-from genkit_image.metrics.extractors import DIGITS, SavedNetwork, load_lenet, network_file
+from genkit_image.metrics.extractors import DIGITS, SavedNetwork, as_written, load_lenet, network_file
 from genkit_image.metrics.lenet import as_digits
 
 
@@ -65,7 +65,7 @@ def build_agreement(config: AgreementConfig, facts: Mapping[str, Any]) -> Agreem
 
     def classify(batch: Batch) -> Tensor:
         with torch.no_grad():
-            logits: Tensor = lenet.to(batch.sample.device)(as_digits(batch.sample))
+            logits: Tensor = lenet.to(batch.sample.device)(as_digits(as_written(batch.sample)))
         return logits
 
     return Agreement(classify, "lenet-digits", f"seed {about['seed']}, accuracy {about['accuracy']}", classes)

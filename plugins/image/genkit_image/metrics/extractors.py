@@ -21,6 +21,11 @@ from genkit_image.metrics.lenet import WEIGHTS, LeNet, as_digits
 DIGITS = [str(digit) for digit in range(10)]
 
 
+def as_written(images: Tensor) -> Tensor:
+    """Images as a PNG would hold them, float32 in [-1, 1] in steps of 1/127.5: what is clipped there must not score."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
+
+
 class LeNetDigits(Extractor):
     """The 84 features before the last layer of the embedded digit classifier."""
 
@@ -33,7 +38,7 @@ class LeNetDigits(Extractor):
     def __call__(self, batch: Batch) -> Tensor:
         self.net = self.net.to(batch.sample.device)
         with torch.no_grad():
-            return self.net.features(as_digits(batch.sample))
+            return self.net.features(as_digits(as_written(batch.sample)))
 
 
 class RandomConv(Extractor):
@@ -56,7 +61,7 @@ class RandomConv(Extractor):
 
     def __call__(self, batch: Batch) -> Tensor:
         """Features [B, 480] of images of at least 16 pixels a side."""
-        maps, means = batch.sample.float(), []
+        maps, means = as_written(batch.sample), []
         with torch.no_grad():
             for weight in self.weights:
                 maps = F.leaky_relu(F.conv2d(maps, weight.to(maps.device), stride=2, padding=1), 0.2)
@@ -85,7 +90,7 @@ class SavedNetwork(Extractor):
     def __call__(self, batch: Batch) -> Tensor:
         self.net = self.net.to(batch.sample.device)
         with torch.no_grad():
-            features = self.net(batch.sample.float())
+            features = self.net(as_written(batch.sample))
         if not isinstance(features, Tensor) or len(features) != len(batch.sample):
             raise PluginError(f"{self.name}: gave no tensor of {len(batch.sample)} rows of features")
         return features.flatten(1)

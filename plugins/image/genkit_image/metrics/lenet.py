@@ -43,7 +43,7 @@ def as_digits(images: Tensor) -> Tensor:
     """
     if images.dim() != 4 or images.shape[-1] != images.shape[-2]:
         raise UsageError(f"lenet-digits reads square images, not a batch of shape {list(images.shape)}")
-    grey = images.float().mean(1, keepdim=True)
+    grey = images.mean(1, keepdim=True)
     if grey.shape[-1] == 28:
         return grey
     if grey.shape[-1] != 32:

@@ -23,9 +23,13 @@ class DCGANGenerator(Generator):
         self.embedding = nn.Embedding(classes, config.embedding) if classes else None
         wide = config.width << (times - 1)
         given = config.latent + (config.embedding if classes else 0)
-        layers = [nn.ConvTranspose2d(given, wide, base, bias=False), nn.BatchNorm2d(wide), nn.ReLU()]
+        layers = [nn.ConvTranspose2d(given, wide, base, bias=False), nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
         for _ in range(times - 1):
-            layers += [nn.ConvTranspose2d(wide, wide // 2, 4, 2, 1, bias=False), nn.BatchNorm2d(wide // 2), nn.ReLU()]
+            layers += [
+                nn.ConvTranspose2d(wide, wide // 2, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(wide // 2),
+                nn.ReLU(inplace=True),
+            ]
             wide //= 2
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(wide, channels, 4, 2, 1, bias=False), nn.Tanh())
         self.apply(_initialise)
@@ -54,12 +58,12 @@ class DCGANCritic(Critic):
         super().__init__()
         base, times = halvings(size)
         wide = config.width
-        layers = [nn.Conv2d(channels, wide, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        layers = [nn.Conv2d(channels, wide, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
         for _ in range(times - 1):
             # No running statistics: a critic only ever judges whole batches, and one loss over two forwards must not
             # find them changed (on CUDA autograd refuses; compiled code has no input gradient with them).
             norm = nn.BatchNorm2d(2 * wide, track_running_stats=False)
-            layers += [nn.Conv2d(wide, 2 * wide, 4, 2, 1, bias=False), norm, nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(wide, 2 * wide, 4, 2, 1, bias=False), norm, nn.LeakyReLU(0.2, inplace=True)]
             wide *= 2
         self.layers = nn.Sequential(*layers)
         self.head = nn.Conv2d(wide, 1, base, bias=False)
