@@ -1,4 +1,4 @@
-"""Writes the generated part of docs/cli.md and docs/recipes.md; ``--check`` writes nothing and exits 1 where one is stale.
+"""Writes the generated part of docs/cli.md and docs/recipes.md; ``--check`` exits 1 where one is stale and writes none.
 
 What stands above the marker of a page is written by hand and kept. The rest depends on the plugins of this repository
 alone: not on the terminal, on paths, on what else is installed, or on torch, which is not imported.

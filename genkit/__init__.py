@@ -56,6 +56,7 @@ _LAZY = {
     "Objective": "genkit.interfaces",
     "Penalty": "genkit.interfaces",
     "Random": "genkit.random",
+    "Run": "genkit.runs",
     "RunResult": "genkit.session",
     "Sampler": "genkit.inference",
     "SamplerParts": "genkit.inference",
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
         Writer,
     )
     from genkit.random import Random
+    from genkit.runs import Run
     from genkit.session import RunResult, evaluate, resume, run
     from genkit.training.trainer import Trainer
 
@@ -114,10 +116,11 @@ __all__ = [
     "ConfigError", "Critic", "DataError", "Dataset", "DatasetSpec", "DivergedError", "Draw", "Ema", "Estimator",
     "Experiment", "Extractor", "Generator", "GeneratorTurn", "GenkitError", "Interrupted", "Judged", "Labels",
     "Metric", "MetricSpec", "Model", "ModelSpec", "Objective", "ObjectiveSpec", "Optim", "Optimizer", "Part",
-    "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Role", "RunResult", "Sampler",
-    "SamplerParts", "Samples", "Scheduled", "StreamedDataset", "Term", "TokenGenerator", "Train", "Trainer",
-    "UnknownNameError", "UsageError", "Verdict", "Writer", "WriterSpec", "__version__", "assemble", "estimators",
-    "evaluate", "evaluation", "hookimpl", "load", "objectives", "penalties", "resume", "run", "terms", "value_at",
+    "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Role", "Run", "RunResult",
+    "Sampler", "SamplerParts", "Samples", "Scheduled", "StreamedDataset", "Term", "TokenGenerator", "Train",
+    "Trainer", "UnknownNameError", "UsageError", "Verdict", "Writer", "WriterSpec", "__version__", "assemble",
+    "estimators", "evaluate", "evaluation", "hookimpl", "load", "objectives", "penalties", "resume", "run",
+    "terms", "value_at",
 ]  # fmt: skip
 
 

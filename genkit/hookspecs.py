@@ -80,7 +80,7 @@ def genkit_doctor() -> Iterable[Check]:
     """Checks of the environment, shown by ``genkit doctor``. May import torch."""
 
 
-# --- a run: called outside compiled regions, on every rank ---------------------------------------------------------
+# --- a run: called outside compiled regions; on every rank but for genkit_evaluate, which rank 0 alone calls -------
 
 
 @hookspec
@@ -100,7 +100,10 @@ def genkit_evaluate(run: Run, step: int) -> Mapping[str, float]:
 
 @hookspec
 def genkit_checkpoint_parts(run: Run) -> Mapping[str, Any]:
-    """Objects with ``state_dict`` and ``load_state_dict`` to keep in each checkpoint under the plugin's name."""
+    """Objects with ``state_dict`` and ``load_state_dict`` to keep in each checkpoint under the plugin's name.
+
+    Asked for by rank 0 at each save, and by every rank when a checkpoint is gone on from, before `genkit_run_start`.
+    """
 
 
 @hookspec

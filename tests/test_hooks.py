@@ -1,4 +1,4 @@
-"""Every hook, implemented by a plugin of the test's own: one test a hook, named after it (tests/test_docs.py counts them)."""
+"""Every hook, implemented by a plugin of the test's own: one test a hook, named after it, as test_docs.py demands."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_genkit_models() -> None:
     spec = genkit.ModelSpec(name="spy.net", role="critic", modality="spy", summary="A net.", **NOWHERE)
     plugin(genkit_models=lambda: [spec])
     assert catalog().part("critic", "spy.net") is spec
-    with pytest.raises(genkit.UnknownNameError, match="the critic `spy.net` is no generator"):
+    with pytest.raises(genkit.UnknownNameError, match=r"the critic `spy\.net` is no generator"):
         catalog().part("generator", "spy.net")
 
 

@@ -55,7 +55,8 @@ def run(
     if dry_run:
         from genkit.config import resolve_config, to_yaml
 
-        resolved = resolve_config(spec, files=[config] if config else [], overrides=overrides)
+        limits = {} if steps is None and minutes is None else {"train.steps": steps, "train.minutes": minutes}
+        resolved = resolve_config(spec, files=[config] if config else [], values=limits, overrides=overrides)
         click.echo(to_yaml(resolved), nl=False)
         return
     if nproc is not None and "WORLD_SIZE" not in os.environ:

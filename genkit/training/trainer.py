@@ -176,11 +176,11 @@ class Trainer:
             if self.run and self.world.main:
                 stack.enter_context(self.run.locked())
             stop = stack.enter_context(StopRequest())
-            for observer in self.observers:
-                observer.started(self)
             status: EndStatus = "failed"
             problem: str | None = None
             try:
+                for observer in self.observers:
+                    observer.started(self)
                 self._loop(stop)
                 status = "done"
             except Interrupted as error:

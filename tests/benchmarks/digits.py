@@ -179,7 +179,7 @@ def check_return(digits: Tensor) -> None:
 
 
 def draw_grids(grids: Path, sampler: genkit.Sampler, theirs: GeneratedSamples, seed: int) -> None:
-    """``genkit.png``, each column a digit, and ``tutorial.png``, which can not be asked for any."""
+    """``genkit.png``, each row a digit, and ``tutorial.png``, which can not be asked for any."""
     writer = ImageWriter()
     assert sampler.conditions is not None, "image.handwriting is conditional"
     condition, columns = sampler.conditions.grid(SHOWN)

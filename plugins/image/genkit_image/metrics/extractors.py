@@ -33,7 +33,7 @@ class LeNetDigits(Extractor):
 
     def __init__(self) -> None:
         self.net, about = load_lenet()
-        self.version = f"seed {about['seed']}, accuracy {about['accuracy']}"
+        self.version = f"seed {about['seed']}, accuracy {about['accuracy']}, 8-bit input"
 
     def __call__(self, batch: Batch) -> Tensor:
         self.net = self.net.to(batch.sample.device)
@@ -49,7 +49,7 @@ class RandomConv(Extractor):
     """
 
     name = "random-conv"
-    version = "1, seed 0"
+    version = "1, seed 0, 8-bit input"
     widths = (32, 64, 128, 256)
 
     def __init__(self, channels: int) -> None:
@@ -78,7 +78,7 @@ class SavedNetwork(Extractor):
 
     def __init__(self, path: Path) -> None:
         self.name = path.stem
-        self.version = f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+        self.version = f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}, 8-bit input"
         try:
             if path.suffix == ".pt2":
                 self.net: nn.Module = torch.export.load(path).module()

@@ -24,7 +24,10 @@ BRANCH = 0.1
 
 
 class SmallGenerator(Generator):
-    """Linear -> residual blocks at a quarter of the size -> doubled by a transposed convolution -> sub-pixels."""
+    """Linear -> residual blocks at a quarter of the size -> doubled by a transposed convolution -> sub-pixels -> tanh.
+
+    Without tanh the background of digits becomes noise around -1, half of which is clipped in a picture.
+    """
 
     def __init__(self, config: SmallGeneratorConfig, channels: int, size: int, classes: int) -> None:
         super().__init__()
@@ -46,7 +49,7 @@ class SmallGenerator(Generator):
             latent = torch.cat([latent, self.embedding(asked_label(condition))], 1)
         x = self.blocks(self.spread(latent).unflatten(1, (self.width, self.grid, self.grid)))
         x = self.enlarge(F.leaky_relu(x, SLOPE))
-        return Draw(F.pixel_shuffle(self.to_image(F.leaky_relu(x, SLOPE)), 2))
+        return Draw(F.pixel_shuffle(self.to_image(F.leaky_relu(x, SLOPE)), 2).tanh())
 
 
 class SmallCritic(Critic):
