@@ -177,20 +177,25 @@ def evaluate(
 
 
 def scores_of(sampler: Sampler, experiment: Experiment, *, count: int, seed: int) -> list[Score]:
-    """The experiment's metrics on `count` samples: against held-out reals where the data has them, else against the
-    training data (the protocol says which); the floor is the training data against the same reference."""
-    data = experiment.data
-    held_out = data.held_out()
+    """The experiment's metrics on `count` samples, with the floor that other reals get.
+
+    The reference is the held-out data and the floor the training data's; without held-out data they are the two halves
+    of the training data. The protocol says which. Raises UsageError for a stream without a held-out part.
+    """
+    data, held_out = experiment.data, experiment.data.held_out()
     reals: dict[str, Any] = {"count": count, "device": sampler.device, "seed": seed}
     fake = GeneratedSamples(lambda start, size: sampler.draw(start, size, seed), count, seed=seed)
+    other: RealSamples | None = None
     if held_out is not None:
-        other = RealSamples(data, split="train", **reals) if isinstance(data, Dataset) else None
-        return measure(
-            experiment.metrics, reference=RealSamples(held_out, split="held-out", **reals), fake=fake, other_real=other
-        )
-    if not isinstance(data, Dataset):
+        reference = RealSamples(held_out, split="held-out", **reals)
+        if isinstance(data, Dataset):
+            other = RealSamples(data, split="train", **reals)
+    elif isinstance(data, Dataset):
+        reference = RealSamples(data, split="train, even", indices=range(0, len(data), 2), **reals)
+        other = RealSamples(data, split="train, odd", indices=range(1, len(data), 2), **reals)
+    else:
         raise UsageError("a streamed dataset without a held-out part can not be evaluated against")
-    return measure(experiment.metrics, reference=RealSamples(data, split="train", **reals), fake=fake, other_real=None)
+    return measure(experiment.metrics, reference=reference, fake=fake, other_real=other)
 
 
 # --- how a run comes about -------------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ class Train:
     keep: int = 3
     """Newest checkpoints kept."""
     keep_best: str | None = None
-    """A metric whose best checkpoint is kept besides."""
+    """A metric whose best checkpoint is kept besides. A plugin's own figure counts as better when lower."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import pickle  # for the name of an exception only
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -157,6 +159,20 @@ def read_optimizers(path: Path) -> dict[str, Any]:
         return dict(torch.load(file, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises many kinds for a damaged file; all of them mean that it can not be read
         raise CheckpointError(f"{file} can not be read: {error}", fix=_other(path)) from error
+
+
+def check_kept(name: str, state: object) -> None:
+    """Raise CheckpointError when what a plugin wants kept is more than ``weights_only=True`` will ever read back."""
+    held = io.BytesIO()
+    torch.save(state, held)
+    held.seek(0)
+    try:
+        torch.load(held, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"the checkpoint part {name!r} can not be kept: its state is not made of tensors and plain values",
+            fix="let its state_dict return tensors, numbers, strings, lists and dicts",
+        ) from error
 
 
 def own_tensors(network: nn.Module) -> dict[str, Tensor]:

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from genkit.adversarial.estimators import Pathwise
-from genkit.adversarial.judging import Look, compiles_with_gradient, look
 from genkit.errors import ConfigError, Interrupted, UsageError
 from genkit.interfaces import Batch, Dataset, Experiment
 from genkit.random import Random, mix
@@ -24,16 +22,13 @@ from genkit.settings import Ema, Train
 from genkit.training import checkpoint
 from genkit.training.checks import check_settings
 from genkit.training.distributed import World
-from genkit.training.ema import Average
 from genkit.training.figures import Meter
 from genkit.training.guards import DeadPlayers, Diversity, diverged
-from genkit.training.loader import Batches
 from genkit.training.observers import EndStatus, Observer, RunRecorder
-from genkit.training.optimizers import updaters
 from genkit.training.phases import iterate
-from genkit.training.precision import backends, channels_last_, choose_device, choose_precision
+from genkit.training.precision import backends, choose_device, choose_precision
+from genkit.training.setup import modules_of, set_up
 from genkit.training.signals import StopRequest
-from genkit.training.team import Team
 from genkit.training.versions import versions
 
 AGREE_EVERY = 10  # steps between the ranks' looks at each other's stop flags: a signal waits no longer than that
@@ -98,7 +93,15 @@ class Trainer:
         self._dead = DeadPlayers()
         self._diversity: Diversity | None = None
         check_settings(experiment, self.train, self.world)
-        self.team = self._set_up(ema or Ema())
+        self.team = set_up(
+            experiment,
+            self.train,
+            ema or Ema(),
+            seed=seed,
+            device=self.device,
+            precision=self.precision,
+            world=self.world,
+        )
 
     @property
     def samples(self) -> int:
@@ -109,57 +112,6 @@ class Trainer:
     def sampling_network(self) -> nn.Module:
         """The network samples are drawn from: the average where one is kept, else the generator."""
         return self.team.average.network if self.team.average else self.experiment.generator
-
-    # --- setting up --------------------------------------------------------------------------------------------------
-
-    def _set_up(self, ema: Ema) -> Team:
-        experiment, train = self.experiment, self.train
-        estimator = experiment.estimator or Pathwise()
-        for module in (*self._modules().values(), estimator):
-            module.to(self.device)
-        for network in (experiment.generator, experiment.critic):
-            channels_last_(network)
-            network.train()
-        self.world.broadcast_([*self._modules().values(), estimator])
-        average = Average(experiment.generator, ema) if ema.half_life is not None else None
-        generator_updater, critic_updater = updaters(
-            experiment.optim,
-            experiment.generator,
-            experiment.critic,
-            clip_generator=train.clip_generator,
-            clip_critic=train.clip_critic,
-        )
-        rows = self.world.rows(train.batch_size)
-        batches = Batches(experiment.data, train, seed=self.seed, rows=rows, device=self.device)
-        # A compiled forward keeps running statistics for its backward, and the next forward would write to them.
-        compiled_critic = self.precision.compile and compiles_with_gradient(experiment.critic)
-        if self.precision.compile:
-            experiment.generator.compile()
-        return Team(
-            experiment=experiment,
-            estimator=estimator,
-            train=train,
-            seed=self.seed,
-            world=self.world,
-            precision=self.precision,
-            batches=batches,
-            generator_updater=generator_updater,
-            critic_updater=critic_updater,
-            average=average,
-            look=cast("Look", torch.compile(look)) if compiled_critic else look,
-        )
-
-    def _modules(self) -> dict[str, nn.Module]:
-        experiment = self.experiment
-        rest = nn.ModuleDict(
-            {
-                "penalties": nn.ModuleDict(dict(experiment.penalties)),
-                "terms": nn.ModuleList(experiment.terms),
-                "estimator": experiment.estimator or nn.Module(),
-                "augment": experiment.augment or nn.Module(),
-            }
-        )
-        return {"generator": experiment.generator, "critic": experiment.critic, "parts": rest}
 
     # --- training ----------------------------------------------------------------------------------------------------
 
@@ -349,6 +301,9 @@ class Trainer:
         """Write a checkpoint. Rank 0 writes, the others wait; None without a run."""
         path = None
         if self.run and self.world.main:
+            kept = {name: part.state_dict() for name, part in self._observer_parts().items()}
+            for name, state in kept.items():
+                checkpoint.check_kept(name, state)
             path = checkpoint.write_checkpoint(
                 self.run,
                 self.step,
@@ -356,7 +311,7 @@ class Trainer:
                 optimizers={
                     "generator": self.team.generator_updater.optimizer.state_dict(),
                     "critic": self.team.critic_updater.optimizer.state_dict(),
-                    "observers": {name: part.state_dict() for name, part in self._observer_parts().items()},
+                    "observers": kept,
                 },
                 facts=dict(self.experiment.data.facts),
                 state={
@@ -390,7 +345,7 @@ class Trainer:
             self.run.rewind(self.step)
 
     def _networks(self) -> dict[str, nn.Module]:
-        networks = self._modules()
+        networks = modules_of(self.experiment)
         if self.team.average is not None:
             networks["generator_ema"] = self.team.average.network
         return networks

@@ -203,3 +203,42 @@ def test_minutes_count_over_resumptions(tmp_path: Path) -> None:
     again = trainer(tmp_path / "run", {"minutes": 0.01})
     again.restore(again.run.checkpoint())
     assert again.fit().step == outcome.step
+
+
+class Measures(Observer):
+    """An evaluation with these figures, one after the other."""
+
+    def __init__(self, *figures: float) -> None:
+        self.figures = list(figures)
+
+    def evaluate(self, trainer: Trainer) -> Mapping[str, float]:
+        return {"score": self.figures.pop(0)}
+
+
+def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path: Path) -> None:
+    settings = {"steps": 12, "checkpoint_every": 2, "eval_every": 2, "keep": 2, "keep_best": "score"}
+    trainer(tmp_path / "run", settings, [Measures(5.0, 3.0, 4.0, 6.0, 7.0, 3.5)]).fit()
+    run = Run.open(tmp_path / "run")
+    assert run.steps() == [4, 10, 12]
+    assert run.checkpoint("best").name == "4"
+    assert run.status()["metrics"] == {"score": 3.5}
+
+
+def test_a_best_metric_that_nobody_measures_is_named(tmp_path: Path) -> None:
+    of = trainer(tmp_path / "run", {"steps": 4, "eval_every": 2, "keep_best": "frechet"}, [Measures(1.0, 2.0)])
+    with pytest.raises(genkit.ConfigError, match="no metric is called 'frechet'") as caught:
+        of.fit()
+    assert "score" in str(caught.value)
+
+
+def test_a_part_that_could_never_be_read_back_is_refused_when_it_is_kept(tmp_path: Path) -> None:
+    class Keeps(Observer):
+        def parts(self, trainer: Trainer) -> Mapping[str, Any]:
+            class Part:
+                def state_dict(self) -> object:
+                    return {"path": Path("x")}
+
+            return {"plugin.part": Part()}
+
+    with pytest.raises(genkit.CheckpointError, match=r"'plugin\.part' can not be kept"):
+        trainer(tmp_path / "run", {"steps": 2}, [Keeps()]).fit()

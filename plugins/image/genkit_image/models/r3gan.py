@@ -107,7 +107,8 @@ def double(x: Tensor) -> Tensor:
 
 def halve(x: Tensor) -> Tensor:
     """[B, C, H, W] -> [B, C, H/2, W/2] through [1, 3, 3, 1]/8 in both directions: bilinear with antialiasing."""
-    return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False, antialias=True)
+    wide = x.float() if x.dtype == torch.bfloat16 else x  # the CPU has no bf16 kernel for it
+    return F.interpolate(wide, scale_factor=0.5, mode="bilinear", align_corners=False, antialias=True).to(x.dtype)
 
 
 def stages(config: R3GANConfig) -> nn.ModuleList:
