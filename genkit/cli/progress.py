@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from genkit.cli.faults import log_to
 from genkit.training.observers import EndStatus, Observer
@@ -114,7 +115,7 @@ class LiveView(View):
         if trainer.world.main:
             table = Table.grid(padding=(0, 2))
             for name, value in self.rows(trainer, means):
-                table.add_row(f"[dim]{name}", value)
+                table.add_row(Text(name, style="dim"), value)
             self._live.update(table, refresh=True)
 
     def previewed(self, trainer: Trainer, path: Path) -> None:
