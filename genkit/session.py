@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -15,7 +16,7 @@ import torch
 
 from genkit.catalog import catalog
 from genkit.config import RESUMABLE, difference, resolve_config, to_dict, to_yaml
-from genkit.errors import ConfigError, UsageError
+from genkit.errors import ConfigError, GenkitError, UsageError
 from genkit.evaluation import GeneratedSamples, RealSamples, Score
 from genkit.evaluation import evaluate as measure
 from genkit.inference import Sampler, SamplerParts, load, recipe_of
@@ -105,8 +106,9 @@ def run(
         holds_run = world.share(str((target / "config.yaml").is_file())) == "True"
         if start is None and holds_run and resume == "auto":
             start = _newest(Run.open(target))
+        fresh = target if world.main and not target.exists() else None
         opened = _enter(target, holds_run and resume != "never", spec, resolved, seed, chosen, world)
-        return _train(opened, spec, resolved, start, device=device, world=world, observers=observers)
+        return _train(opened, spec, resolved, start, device=device, world=world, observers=observers, fresh=fresh)
     finally:
         world.leave()
 
@@ -279,25 +281,32 @@ def _train(
     device: str | None,
     world: World,
     observers: Sequence[Observer],
+    fresh: Path | None = None,
 ) -> RunResult:
-    torch.manual_seed(mix(run.seed, "initial weights"))
-    experiment: Experiment = catalog().load(spec, "build")(config)
+    """Set up and train. `fresh` is the run directory where this call made it: it goes again if setting up fails."""
     scorer = Scorer(spec, config)
     with run.locked() if world.main else nullcontext():
-        trainer = Trainer(
-            experiment,
-            config.train,
-            ema=config.ema,
-            seed=run.seed,
-            device=device,
-            run=run,
-            observers=[scorer, PluginHooks(run), *observers],
-            world=world,
-        )
-        if start is not None:
-            trainer.restore(start)
-        elif world.main:
-            run.rewind(0)  # it ended before its first checkpoint: what it logged will come again
+        try:
+            torch.manual_seed(mix(run.seed, "initial weights"))
+            experiment: Experiment = catalog().load(spec, "build")(config)
+            trainer = Trainer(
+                experiment,
+                config.train,
+                ema=config.ema,
+                seed=run.seed,
+                device=device,
+                run=run,
+                observers=[scorer, PluginHooks(run), *observers],
+                world=world,
+            )
+            if start is not None:
+                trainer.restore(start)
+            elif world.main:
+                run.rewind(0)  # it ended before its first checkpoint: what it logged will come again
+        except GenkitError:
+            if fresh is not None:
+                shutil.rmtree(fresh)
+            raise
         outcome = trainer.fit()
     previews = sorted(path for path in run.samples.iterdir() if path.is_file())
     metrics = outcome.metrics or dict(run.status().get("metrics", {}))

@@ -25,10 +25,13 @@ RECIPES: dict[str, list[str]] = {
 OFTEN = ["--set", "train.log_every=1", "--set", "train.preview_every=0"]
 
 
-def start(*arguments: str | Path, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def start(
+    *arguments: str | Path, environment: dict[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[str]:
     """A `genkit` process."""
     return subprocess.Popen(
         [sys.executable, "-m", "genkit", *map(str, arguments)],
+        cwd=cwd,
         env=environment or ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -158,7 +161,7 @@ def _rank(process: int) -> str:
 
 def test_restarts_without_a_directory_are_refused(tmp_path: Path) -> None:
     environment = {**ENVIRONMENT, "TORCHELASTIC_MAX_RESTARTS": "1"}
-    _, err = finish(start("run", "points.grid25", "--steps", "5", environment=environment), 2)
+    _, err = finish(start("run", "points.grid25", "--steps", "5", environment=environment, cwd=tmp_path), 2)
     assert "--out DIR --resume auto" in err
 
 
@@ -205,11 +208,18 @@ def test_bad_input_gets_one_cause_and_its_exit_code(case: str, tmp_path: Path, s
     before = digests(small)
     (tmp_path / "empty").mkdir()
     filled = [argument.format(tmp=tmp_path / "empty", small=small) for argument in arguments]
-    out, err = finish(start(*filled), code)
+    out, err = finish(start(*filled, cwd=tmp_path), code)
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").iterdir())
     assert err.startswith("error: ")
     assert words in err
     assert "Traceback" not in err + out
     assert digests(small) == before
+
+
+def test_a_directory_that_was_there_keeps_its_files_when_setting_up_fails(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    finish(start("run", "points.grid25", "--steps", "1", "--set", "data.examples=8", "--out", tmp_path), 2)
+    assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 def copy(run: Path, to: Path) -> Path:
