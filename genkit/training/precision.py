@@ -53,7 +53,7 @@ def _offered(available: torch.device | None) -> str:
 def has_fast_bf16(device: torch.device) -> bool:
     """True where bf16 products run faster than fp32 ones: CUDA capability 8.0 and later, AMX or AVX512-BF16 on the CPU.
 
-    DCGAN-64 with AVX512-BF16 alone (an EPYC of 2023): 1.7 times the fp32 speed (tests/benchmarks/dcgan_step.py).
+    DCGAN-64 with AVX512-BF16 alone (an EPYC, Zen 4): 1.7 times the fp32 speed (docs/benchmarks.md).
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)

@@ -21,7 +21,7 @@ ADAM = Optimizer(lr=Ramp(start=2e-3, end=1e-4, over=SAMPLES), betas=(0.0, 0.99))
 TRAIN = Train(
     batch_size=BATCH,
     steps=STEPS,
-    precision="fp32",  # networks this small gain nothing from bf16
+    precision="fp32",  # the same arithmetic on every machine: it is a benchmark
     compile="off",
     log_every=500,
     preview_every=2000,
