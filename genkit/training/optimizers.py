@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from genkit.errors import ConfigError
 from genkit.schedules import Scheduled, value_at
 from genkit.settings import Optim, Optimizer
 
@@ -20,6 +21,8 @@ class Updater:
         network: whose parameters it steps.
         settings: Adam's settings, or a function that makes an optimiser from parameters.
         clip: the gradient norm is clipped to this when given.
+
+    Raises ConfigError when the network has nothing to train.
     """
 
     def __init__(
@@ -30,6 +33,8 @@ class Updater:
         clip: float | None = None,
     ) -> None:
         self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        if not self.parameters:
+            raise ConfigError(f"{type(network).__name__} has no parameter that trains", where="model")
         self.clip = clip
         self.settings = settings if isinstance(settings, Optimizer) else None
         self.optimizer = (

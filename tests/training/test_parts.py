@@ -79,6 +79,11 @@ def test_an_optimiser_of_ones_own_never_sees_a_broken_gradient() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
 
 
+def test_a_network_without_anything_to_train_is_named() -> None:
+    with pytest.raises(genkit.ConfigError, match="Linear has no parameter that trains"):
+        Updater(nn.Linear(2, 1).requires_grad_(False), genkit.Optimizer())
+
+
 def test_the_meter_averages_and_names_the_first_bad_step() -> None:
     meter = Meter()
     for step in range(10):
