@@ -28,6 +28,7 @@ from genkit.specs import (
     Check,
     CommandSpec,
     DatasetSpec,
+    ExportSpec,
     MetricSpec,
     ModelSpec,
     ObjectiveSpec,
@@ -41,18 +42,18 @@ _LAZY = {
     "Augment": "genkit.interfaces",
     "Bank": "genkit.conditions",
     "Batch": "genkit.interfaces",
-    "Conditions": "genkit.interfaces",
+    "Conditions": "genkit.inspection",
     "Critic": "genkit.interfaces",
     "Dataset": "genkit.interfaces",
     "Draw": "genkit.interfaces",
     "Estimator": "genkit.interfaces",
-    "Experiment": "genkit.interfaces",
-    "Extractor": "genkit.interfaces",
+    "Experiment": "genkit.experiment",
+    "Extractor": "genkit.inspection",
     "Generator": "genkit.interfaces",
     "GeneratorTurn": "genkit.interfaces",
     "Judged": "genkit.interfaces",
     "Labels": "genkit.conditions",
-    "Metric": "genkit.interfaces",
+    "Metric": "genkit.inspection",
     "Objective": "genkit.interfaces",
     "Penalty": "genkit.interfaces",
     "Random": "genkit.random",
@@ -60,15 +61,16 @@ _LAZY = {
     "RunResult": "genkit.session",
     "Sampler": "genkit.inference",
     "SamplerParts": "genkit.inference",
-    "Samples": "genkit.interfaces",
+    "Samples": "genkit.inspection",
     "StreamedDataset": "genkit.interfaces",
     "Term": "genkit.interfaces",
     "TokenGenerator": "genkit.interfaces",
     "Trainer": "genkit.training.trainer",
     "Verdict": "genkit.interfaces",
-    "Writer": "genkit.interfaces",
+    "Writer": "genkit.inspection",
     "assemble": "genkit.assembly",
     "evaluate": "genkit.session",
+    "export": "genkit.exporting",
     "load": "genkit.inference",
     "resume": "genkit.session",
     "run": "genkit.session",
@@ -82,29 +84,26 @@ if TYPE_CHECKING:
     from genkit.adversarial import estimators, objectives, penalties, terms
     from genkit.assembly import assemble
     from genkit.conditions import Bank, Labels
+    from genkit.experiment import Experiment
+    from genkit.exporting import export
     from genkit.inference import Sampler, SamplerParts, load
+    from genkit.inspection import Conditions, Extractor, Metric, Samples, Writer
     from genkit.interfaces import (
         Augment,
         Batch,
-        Conditions,
         Critic,
         Dataset,
         Draw,
         Estimator,
-        Experiment,
-        Extractor,
         Generator,
         GeneratorTurn,
         Judged,
-        Metric,
         Objective,
         Penalty,
-        Samples,
         StreamedDataset,
         Term,
         TokenGenerator,
         Verdict,
-        Writer,
     )
     from genkit.random import Random
     from genkit.runs import Run
@@ -114,12 +113,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Augment", "Bank", "Batch", "BenchmarkSpec", "Check", "CheckpointError", "CommandSpec", "Conditions",
     "ConfigError", "Critic", "DataError", "Dataset", "DatasetSpec", "DivergedError", "Draw", "Ema", "Estimator",
-    "Experiment", "Extractor", "Generator", "GeneratorTurn", "GenkitError", "Interrupted", "Judged", "Labels",
-    "Metric", "MetricSpec", "Model", "ModelSpec", "Objective", "ObjectiveSpec", "Optim", "Optimizer", "Part",
+    "Experiment", "ExportSpec", "Extractor", "Generator", "GeneratorTurn", "GenkitError", "Interrupted", "Judged",
+    "Labels", "Metric", "MetricSpec", "Model", "ModelSpec", "Objective", "ObjectiveSpec", "Optim", "Optimizer", "Part",
     "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Role", "Run", "RunResult",
     "Sampler", "SamplerParts", "Samples", "Scheduled", "StreamedDataset", "Term", "TokenGenerator", "Train",
     "Trainer", "UnknownNameError", "UsageError", "Verdict", "Writer", "WriterSpec", "__version__", "assemble",
-    "estimators", "evaluate", "evaluation", "hookimpl", "load", "objectives", "penalties", "resume", "run",
+    "estimators", "evaluate", "evaluation", "export", "hookimpl", "load", "objectives", "penalties", "resume", "run",
     "terms", "value_at",
 ]  # fmt: skip
 

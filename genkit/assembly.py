@@ -6,18 +6,9 @@ from collections.abc import Sequence
 
 from genkit.catalog import build_part, catalog
 from genkit.conditions import labels_from
-from genkit.interfaces import (
-    Conditions,
-    Critic,
-    Dataset,
-    Estimator,
-    Experiment,
-    Facts,
-    Generator,
-    StreamedDataset,
-    Term,
-    Writer,
-)
+from genkit.experiment import Experiment
+from genkit.inspection import Conditions, Writer
+from genkit.interfaces import Critic, Dataset, Estimator, Facts, Generator, StreamedDataset, Term
 from genkit.settings import Part, RecipeConfig
 
 

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from genkit.errors import PluginError, UnknownNameError
+from genkit.errors import PluginError, UnknownNameError, UsageError
 from genkit.plugins import DISTRIBUTION, Plugins, PluginStatus, plugins, suggestion
 from genkit.settings import Part
 from genkit.specs import (
     BenchmarkSpec,
     CommandSpec,
     DatasetSpec,
+    ExportSpec,
     MetricSpec,
     ModelSpec,
     ObjectiveSpec,
@@ -99,7 +100,7 @@ class Catalog:
         collected = {
             hook: found.collect(f"genkit_{hook}")
             for hook in (
-                "recipes", "models", "datasets", "objectives", "metrics", "writers", "benchmarks", "commands"
+                "recipes", "models", "datasets", "objectives", "metrics", "writers", "exports", "benchmarks", "commands"
             )
         }  # fmt: skip
         self.revision = found.revision
@@ -112,6 +113,7 @@ class Catalog:
         self.objectives = Offers[ObjectiveSpec](offered["objectives"], "objective")
         self.metrics = Offers[MetricSpec](offered["metrics"], "metric")
         self.writers = Offers[WriterSpec](offered["writers"], "writer", key="modality")
+        self.exports = Offers[ExportSpec](offered["exports"], "export format")
         self.benchmarks = Offers[BenchmarkSpec](offered["benchmarks"], "benchmark", listing="genkit bench --help")
         self.commands = Offers[CommandSpec](offered["commands"], "command", listing="genkit --help")
         for line in self.conflicts():
@@ -122,8 +124,8 @@ class Catalog:
     def all_offers(self) -> tuple[Offers[Any], ...]:
         """Every kind of thing that plugins offer."""
         return (
-            self.recipes, self.models, self.datasets, self.objectives, self.metrics, self.writers, self.benchmarks,
-            self.commands,
+            self.recipes, self.models, self.datasets, self.objectives, self.metrics, self.writers, self.exports,
+            self.benchmarks, self.commands,
         )  # fmt: skip
 
     def conflicts(self) -> list[str]:
@@ -149,6 +151,16 @@ class Catalog:
     def writer(self, modality: str) -> WriterSpec:
         """The writer of a modality. Raises as `recipe`."""
         return self._find(self.writers, modality)
+
+    def export(self, name: str, modality: str) -> ExportSpec:
+        """The export format `name` of a modality. Raises UsageError naming those there are."""
+        spec = self.exports.find(name, modality)
+        if spec is None:
+            known = ", ".join(self.exports.names(modality)) or "none"
+            raise UsageError(
+                f"{modality} generators can not be exported to {name!r}", where="--to", fix=f"formats: {known}"
+            )
+        return spec
 
     def benchmark(self, name: str) -> BenchmarkSpec:
         """The benchmark `name`. Raises as `recipe`."""

@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from genkit.errors import UsageError
-from genkit.interfaces import Conditions, Facts, Tree
+from genkit.inspection import Conditions
+from genkit.interfaces import Facts, Tree
 from genkit.random import Random
 
 
@@ -72,6 +73,8 @@ class Bank(Conditions):
     Args:
         bank: a pytree of tensors [N, ...].
     """
+
+    paired = True
 
     def __init__(self, bank: Tree) -> None:
         self.bank = bank

@@ -16,6 +16,7 @@ from genkit.specs import (
     Check,
     CommandSpec,
     DatasetSpec,
+    ExportSpec,
     MetricSpec,
     ModelSpec,
     ObjectiveSpec,
@@ -63,6 +64,11 @@ def genkit_metrics() -> Iterable[MetricSpec]:
 @hookspec
 def genkit_writers() -> Iterable[WriterSpec]:
     """How samples of a modality become files."""
+
+
+@hookspec
+def genkit_exports() -> Iterable[ExportSpec]:
+    """Formats that trained generators can be exported to."""
 
 
 @hookspec

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,8 @@ from genkit.assembly import conditions_for, writer_for
 from genkit.catalog import build_part, catalog
 from genkit.config import resolve_config
 from genkit.errors import CheckpointError, UsageError
-from genkit.interfaces import Batch, Conditions, Facts, Generator, Tree, Writer
+from genkit.inspection import Conditions, Writer
+from genkit.interfaces import Batch, Draw, Facts, Generator, TokenGenerator, Tree
 from genkit.random import Random, mix
 from genkit.runs import Run
 from genkit.settings import RecipeConfig
@@ -51,7 +52,9 @@ class Sampler:
         self.writer = parts.writer
         self.facts = facts
 
-    def sample(self, count: int, *, seed: int = 0, condition: Mapping[str, Any] | Tree | None = None) -> Batch:
+    def sample(
+        self, count: int, *, seed: int = 0, condition: Mapping[str, Any] | Tree | None = None, **sampling: float
+    ) -> Batch:
         """Draw `count` samples, on the CPU, with the conditions they were drawn for.
 
         Args:
@@ -59,18 +62,20 @@ class Sampler:
             seed: sample i of a seed is the same whatever `count` is, up to rounding.
             condition: ``{"label": "7"}`` as on the command line, or a pytree of tensors [count, ...]; None draws
                 conditions as the data has them.
+            sampling: what the generator lets a person set, such as ``temperature=0.8``.
 
-        Raises UsageError for a condition the generator does not take.
+        Raises UsageError for a condition or a setting that the generator does not take.
         """
         if count < 1:
             raise UsageError(f"can not draw {count} samples", where="--count", fix="ask for one or more")
         asked = self.condition(condition, count)
-        return self.draw(0, count, seed, asked).map(Tensor.cpu)
+        return self.draw(0, count, seed, asked, **sampling).map(Tensor.cpu)
 
     @torch.no_grad()
-    def draw(self, start: int, count: int, seed: int = 0, condition: Tree | None = None) -> Batch:
+    def draw(self, start: int, count: int, seed: int = 0, condition: Tree | None = None, **sampling: float) -> Batch:
         """Samples [start, start + count) of a seed, on the device. `start` is a multiple of the chunk of 64 samples;
         `condition`, where given, holds all rows from 0."""
+        self._check(sampling)
         pieces = []
         for first in range(start, start + count, CHUNK):
             size = min(CHUNK, start + count - first)
@@ -82,9 +87,24 @@ class Sampler:
                 given = tree_map(lambda leaf, b=size: leaf[:b], self.conditions.draw(CHUNK, rng=rng))
             else:
                 given = None
-            made = self.generator(latent, given)
+            made = self.generator(latent, given, **sampling)
             pieces.append(Batch(made.sample, given, made.mask))
         return Batch.join(pieces)
+
+    def density(self, **sampling: float) -> Callable[[Batch], Tensor] | None:
+        """The generator's log-probabilities of a batch's tokens, [B, L], as a function; None where it has none."""
+        generator = self.generator
+        if not isinstance(generator, TokenGenerator):
+            return None
+        self._check(sampling)
+        return lambda batch: generator.log_prob(Draw(batch.sample, batch.mask), batch.condition, **sampling)
+
+    def _check(self, sampling: Mapping[str, float]) -> None:
+        known = self.generator.sampling
+        unknown = ", ".join(sorted(set(sampling) - set(known)))
+        if unknown:
+            names = ", ".join(known) or "nothing beside its condition"
+            raise UsageError(f"this generator has no setting {unknown}", fix=f"it can be told: {names}")
 
     def condition(self, asked: Mapping[str, Any] | Tree | None, count: int) -> Tree | None:
         """The batch of conditions that `asked` stands for; None when none was asked."""

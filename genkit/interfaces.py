@@ -1,11 +1,11 @@
-"""The contract: what a generator, a critic, a dataset and an experiment are, and what the mathematics is given."""
+"""The contract: what flows, who plays, where data comes from, and what the mathematics is given."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from genkit.schedules import Scheduled
-from genkit.settings import Optim
-from genkit.specs import Better
 
 if TYPE_CHECKING:
     from genkit.random import Random
@@ -83,6 +81,10 @@ class Verdict:
 class Generator(nn.Module, ABC):
     """Turns latents into samples."""
 
+    sampling: Mapping[str, float] = MappingProxyType({})
+    """Keyword arguments of `forward` that whoever samples may set, such as a temperature, each with the value that
+    training uses."""
+
     @abstractmethod
     def latent(self, count: int, *, rng: Random) -> Tensor:
         """Draw z ~ p(z), [count, ...], on ``rng.device`` and with `rng`'s numbers alone."""
@@ -96,8 +98,11 @@ class TokenGenerator(Generator):
     """A generator of discrete choices: no gradient passes through its sample."""
 
     @abstractmethod
-    def log_prob(self, draw: Draw, condition: Tree | None = None) -> Tensor:
-        """log p(token | tokens before it, condition) for each token of `draw`, [B, L], differentiable."""
+    def log_prob(self, draw: Draw, condition: Tree | None = None, **sampling: float) -> Tensor:
+        """log p(token | tokens before it, condition) for each token of `draw`, [B, L], differentiable.
+
+        `sampling` are those of ``self.sampling`` that change the distribution, for measuring.
+        """
 
 
 class Critic(nn.Module, ABC):
@@ -150,6 +155,10 @@ class Dataset(ABC):
 
     def held_out(self) -> Dataset | None:
         """Examples of the same kind that training never sees, for evaluation; None when there are none."""
+        return None
+
+    def log_prob(self, batch: Batch) -> Tensor | None:
+        """log p(token | tokens before it) of the data's own distribution, [B, L]; None where it is not known."""
         return None
 
     def summary(self) -> Mapping[str, Any]:
@@ -273,6 +282,11 @@ class Augment(nn.Module):
         raise NotImplementedError
 
 
+def identity(tensor: Tensor) -> Tensor:
+    """The tensor itself: a sum over one device."""
+    return tensor
+
+
 @dataclass(frozen=True)
 class GeneratorTurn:
     """Everything the generator's loss may look at."""
@@ -295,6 +309,8 @@ class GeneratorTurn:
     rng: Random
     report: dict[str, Tensor]
     """Figures to log: device tensors, never read here."""
+    total: Callable[[Tensor], Tensor] = identity
+    """Sums a tensor without graph over all devices, for baselines that are means over the batch."""
 
 
 class Term(nn.Module):
@@ -311,6 +327,8 @@ class Term(nn.Module):
     """True when it looks at the reals."""
     needs_verdict: bool = False
     """True when it looks at the critic's features; it then rests while the critic does."""
+    autocast: bool = False
+    """True when it runs a network of its own accord, and may do so in the trainer's low precision."""
 
     def __init__(self, weight: Scheduled = 1.0) -> None:
         super().__init__()
@@ -326,6 +344,8 @@ class Estimator(nn.Module):
 
     pathwise: bool = True
     """True when gradients flow through the sample, so that the generator's forward must keep its graph."""
+    batch_coupled: bool = False
+    """True when a row's loss depends on the rest of the batch, so that a batch can not be cut into micro-batches."""
 
     def begin(self, generator: Generator) -> None:
         """Called once, when the adversary starts; a reference model is copied here."""
@@ -333,95 +353,3 @@ class Estimator(nn.Module):
     def forward(self, turn: GeneratorTurn) -> Tensor:
         """The generator's adversarial loss, a scalar."""
         raise NotImplementedError
-
-
-# --- looking and measuring -------------------------------------------------------------------------------------------
-
-
-class Conditions(Protocol):
-    """What can be asked of a conditional generator."""
-
-    def draw(self, count: int, *, rng: Random) -> Tree:
-        """Conditions as the data has them, on ``rng.device``."""
-
-    def grid(self, count: int) -> tuple[Tree, int]:
-        """Conditions for a preview of `count` samples, and its number of columns."""
-
-    def parse(self, given: Mapping[str, Any], count: int) -> Tree:
-        """The batch of conditions that ``--condition K=V`` asks for. Raises UsageError."""
-
-    def describe(self, condition: Tree) -> Any:
-        """The conditions as something numpy can store and a person can read."""
-
-
-class Writer(Protocol):
-    """Turns samples into files a person can open."""
-
-    def write(self, batch: Batch, directory: Path, *, stem: str = "sample") -> list[Path]:
-        """One file a sample, or one for the batch where a sample is a row; `batch` is on the CPU. Returns the paths."""
-
-    def preview(self, batch: Batch, path: Path, *, columns: int) -> Path:
-        """One file that shows the batch; `path` has no suffix. Returns the path with it."""
-
-
-class Samples(Protocol):
-    """A finite set of samples that can be gone through again and again, always the same."""
-
-    count: int
-
-    def batches(self) -> Iterator[Batch]:
-        """The samples in batches, on the device."""
-
-    def features(self, extractor: Extractor) -> Tensor:
-        """[N, D] float32 on the CPU, computed once for each extractor."""
-
-
-class Extractor(Protocol):
-    """Maps samples to features that distances are measured in."""
-
-    name: str
-    """Such as ``lenet-digits``; it stands beside every number measured in it."""
-    version: str
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """Features [B, D]."""
-
-
-class Metric(Protocol):
-    """A score of generated samples against real ones."""
-
-    better: Mapping[str, Better]
-    """Each figure's name, as printed, and which direction is better."""
-
-    def __call__(self, real: Samples, fake: Samples) -> Mapping[str, float]:
-        """The figures. `genkit eval` calls it once more with real samples in the place of `fake`, for the floor."""
-
-    def protocol(self) -> Mapping[str, Any]:
-        """What, beside counts, split and seed, a reader needs to compare the figures with others."""
-
-
-# --- the whole -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Experiment:
-    """What a recipe builds from its config; the only thing the trainer is given."""
-
-    generator: Generator
-    critic: Critic
-    data: Dataset | StreamedDataset
-    objective: Objective
-    penalties: Mapping[str, Penalty] = field(default_factory=dict)
-    terms: Sequence[Term] = ()
-    """Non-adversarial generator losses: mel L1, feature matching, likelihood."""
-    estimator: Estimator | None = None
-    """None: `Pathwise`."""
-    augment: Augment | None = None
-    optim: Optim | Mapping[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = field(default_factory=Optim)
-    """Settings for Adam, or functions under ``generator`` and ``critic`` that make an optimiser from parameters."""
-    metrics: Sequence[Metric] = ()
-    conditions: Conditions | None = None
-    """None for an unconditional generator."""
-    writer: Writer | None = None
-    preview: int = 64
-    """Samples in a preview."""

@@ -19,8 +19,9 @@ from genkit.config import RESUMABLE, difference, resolve_config, to_dict, to_yam
 from genkit.errors import ConfigError, GenkitError, UsageError
 from genkit.evaluation import GeneratedSamples, RealSamples, Score
 from genkit.evaluation import evaluate as measure
+from genkit.experiment import Experiment
 from genkit.inference import Sampler, SamplerParts, load, recipe_of
-from genkit.interfaces import Dataset, Experiment
+from genkit.interfaces import Batch, Dataset
 from genkit.plugins import plugins
 from genkit.random import mix
 from genkit.runs import Run, fresh_path
@@ -157,6 +158,7 @@ def evaluate(
     seed: int = 0,
     checkpoint: str | int = "latest",
     device: str | None = None,
+    **sampling: float,
 ) -> list[Score]:
     """Measure a run's generator against held-out data, as ``genkit eval`` does.
 
@@ -166,6 +168,7 @@ def evaluate(
         seed: which samples are drawn and which reals are chosen.
         checkpoint: a step, ``latest`` or ``best``.
         device: where to draw and to compute features.
+        sampling: what the generator lets a person set, such as ``temperature=0.8``.
 
     Raises UsageError when the recipe has no metrics, and what `load` and the dataset raise.
     """
@@ -175,18 +178,21 @@ def evaluate(
     experiment: Experiment = catalog().load(spec, "build")(config)
     if not experiment.metrics:
         raise UsageError(f"{found.recipe} has no metrics to evaluate", fix="name some under `metrics` in its config")
-    return scores_of(sampler, experiment, count=count or config.train.eval_samples, seed=seed)
+    return scores_of(sampler, experiment, count=count or config.train.eval_samples, seed=seed, sampling=sampling)
 
 
-def scores_of(sampler: Sampler, experiment: Experiment, *, count: int, seed: int) -> list[Score]:
+def scores_of(
+    sampler: Sampler, experiment: Experiment, *, count: int, seed: int, sampling: Mapping[str, float] | None = None
+) -> list[Score]:
     """The experiment's metrics on `count` samples, with the floor that other reals get.
 
     The reference is the held-out data and the floor the training data's; without held-out data they are the two halves
-    of the training data. The protocol says which. Raises UsageError for a stream without a held-out part.
+    of the training data. The protocol says which. Where a condition belongs to one example, samples are drawn for the
+    reference's own. Raises UsageError for a stream without a held-out part.
     """
+    sampling = sampling or {}
     data, held_out = experiment.data, experiment.data.held_out()
     reals: dict[str, Any] = {"count": count, "device": sampler.device, "seed": seed}
-    fake = GeneratedSamples(lambda start, size: sampler.draw(start, size, seed), count, seed=seed)
     other: RealSamples | None = None
     if held_out is not None:
         reference = RealSamples(held_out, split="held-out", **reals)
@@ -197,6 +203,17 @@ def scores_of(sampler: Sampler, experiment: Experiment, *, count: int, seed: int
         other = RealSamples(data, split="train, odd", indices=range(1, len(data), 2), **reals)
     else:
         raise UsageError("a streamed dataset without a held-out part can not be evaluated against")
+    condition = None
+    if experiment.conditions is not None and experiment.conditions.paired:
+        condition = Batch.join([Batch(batch.condition) for batch in reference.batches()]).sample
+        count = reference.count
+    fake = GeneratedSamples(
+        lambda start, size: sampler.draw(start, size, seed, condition, **sampling),
+        count,
+        seed=seed,
+        split=", ".join(["generated", *(f"{key} {value:g}" for key, value in sampling.items())]),
+        log_prob=sampler.density(**sampling),
+    )
     return measure(experiment.metrics, reference=reference, fake=fake, other_real=other)
 
 

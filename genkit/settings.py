@@ -124,6 +124,8 @@ class Train:
     """Critic updates before each generator update."""
     adversarial_start: int = 0
     """Until this step the generator learns from its terms alone and the critic rests."""
+    critic_start: int | None = None
+    """The step from which the critic learns, where that is before `adversarial_start`; null: they start together."""
     micro_batches: int = 1
     """Parts a batch is cut into to save memory; gradients are those of the whole batch."""
     samples_per_condition: int = 1

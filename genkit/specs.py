@@ -112,6 +112,26 @@ class WriterSpec:
     """Import string of ``build(facts) -> Writer``."""
     conditions: str | None = None
     """Import string of ``conditions(facts) -> Conditions | None``; without it the core reads labels from the facts."""
+    sampling: Mapping[str, str] = field(default_factory=dict)
+    """What a person may set when samples are drawn (`Generator.sampling`), each with a line of help: ``temperature``
+    becomes ``genkit sample --temperature``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSpec:
+    """A format that a modality's generators can be exported to, behind ``genkit export RUN --to NAME``."""
+
+    name: str
+    """What ``--to`` takes."""
+    modality: str
+    summary: str
+    export: str
+    """Import string of ``export(sampler, out) -> list of paths``; `out` is a path that does not exist yet."""
+
+    @property
+    def role(self) -> str:
+        """What tells formats of one name apart."""
+        return self.modality
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,4 +164,14 @@ class Check:
     fix: str | None = None
 
 
-Spec = RecipeSpec | ModelSpec | DatasetSpec | ObjectiveSpec | MetricSpec | WriterSpec | BenchmarkSpec | CommandSpec
+Spec = (
+    RecipeSpec
+    | ModelSpec
+    | DatasetSpec
+    | ObjectiveSpec
+    | MetricSpec
+    | WriterSpec
+    | ExportSpec
+    | BenchmarkSpec
+    | CommandSpec
+)

@@ -80,6 +80,19 @@ def test_genkit_writers() -> None:
     assert catalog().writer("spy") is spec
 
 
+def test_genkit_exports() -> None:
+    """Two modalities may have a format of one name."""
+    specs = [
+        genkit.ExportSpec(name="spy", modality=modality, summary="A format.", export="nowhere:export")
+        for modality in ("spy", "other")
+    ]
+    plugin(genkit_exports=lambda: specs)
+    assert catalog().export("spy", "spy") is specs[0]
+    assert catalog().export("spy", "other") is specs[1]
+    with pytest.raises(genkit.UsageError, match="can not be exported to 'flac'"):
+        catalog().export("flac", "spy")
+
+
 @click.command()
 @click.option("--loud", is_flag=True)
 def speak(loud: bool) -> None:

@@ -7,23 +7,44 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from genkit.adversarial.judging import kept, token_mask, widen
 from genkit.errors import UsageError
 from genkit.interfaces import Estimator, Generator, GeneratorTurn, TokenGenerator, Verdict
 
 Baseline = Literal["position", "group", "none"]
+Signal = Literal["critic", "constant", "shuffled"]
+"""What the generator hears: the critic, or one of the two controls that any gain must be compared with. ``constant``:
+the same for every sample. ``shuffled``: what the critic said of another row of this device's batch, so that its size
+and spread are the critic's and its meaning is gone."""
 
 
 class Pathwise(Estimator):
-    """The objective's generator loss, backpropagated through the critic and the sample."""
+    """The objective's generator loss, backpropagated through the critic and the sample.
+
+    Args:
+        signal: see `Signal`; what is shuffled is the gradient that reaches the samples.
+    """
+
+    def __init__(self, *, signal: Signal = "critic") -> None:
+        super().__init__()
+        self.signal = signal
 
     def forward(self, turn: GeneratorTurn) -> Tensor:
         """A scalar. Raises UsageError when the draw was not judged."""
         if turn.fake_verdict is None:
             raise UsageError("the generator's draw was not judged: the adversary has not started")
         real = turn.real_verdict if turn.objective.needs_real else None
-        return turn.objective.generator_loss(real, turn.fake_verdict)
+        loss = turn.objective.generator_loss(real, turn.fake_verdict)
+        if self.signal == "constant":
+            return 0 * loss
+        if self.signal == "shuffled" and turn.draw is not None:
+            leaves = [leaf for leaf in tree_leaves(turn.draw.sample) if leaf.requires_grad]
+            order = _shuffled(turn)
+            for leaf in leaves:
+                leaf.register_hook(lambda gradient: gradient[order])
+        return loss
 
 
 class ScoreFunction(Estimator):
@@ -35,13 +56,13 @@ class ScoreFunction(Estimator):
     last that counts. The return R_t = Σ_k≥t γ^(k-t) r_k less a baseline is the advantage A_t; so a critic of tokens
     must be causal: a logit that looks ahead would praise tokens for what only came after them, and bias the gradient.
 
-    Baselines leave the row itself out, so they do not bias the gradient, whatever the size of the part of a batch that
-    they see (Kool et al. 2019). Both see the rows of one forward only: this device's, and of them this micro-batch's.
-    ``position`` is the mean of R_t over the other rows whose token t counts, 0 where there is none; fewer rows make
-    it noisier. ``group`` is the mean over the other draws for the same condition, which a part of a batch must
-    hold together; a draw that has ended keeps its last return. Rewards of whole sequences need it, or large batches.
+    Baselines leave the row itself out, so they do not bias the gradient (Kool et al. 2019). ``position`` is the mean of
+    R_t over the batch's other rows whose token t counts, on all devices, 0 where there is none; it can not be had in
+    micro-batches. ``group`` is the mean over the other draws for the same condition, which a part of a batch must hold
+    together; a draw that has ended keeps its last return. Rewards of whole sequences need it, or large batches.
 
     Args:
+        signal: see `Signal`; what is shuffled is the reward.
         clamp: clamp the reward to [-clamp, clamp].
         gamma: γ, the discount.
         baseline: ``position``, ``group`` or ``none``.
@@ -60,6 +81,7 @@ class ScoreFunction(Estimator):
     def __init__(
         self,
         *,
+        signal: Signal = "critic",
         clamp: float | None = None,
         gamma: float = 1.0,
         baseline: Baseline = "position",
@@ -75,7 +97,9 @@ class ScoreFunction(Estimator):
             raise UsageError(f"standardise divides by a group's deviation, and the baseline is {baseline!r}")
         if (kl != 0.0) != (reference is not None):
             raise UsageError("a divergence from a reference needs both `kl` and `reference`")
+        self.signal = signal
         self.clamp = clamp
+        self.batch_coupled = baseline == "position"
         self.gamma = gamma
         self.baseline = baseline
         self.standardise = standardise
@@ -116,7 +140,7 @@ class ScoreFunction(Estimator):
         log_prob = widen(turn.generator.log_prob(draw, turn.condition))
         mask = torch.ones_like(log_prob, dtype=torch.bool) if draw.mask is None else draw.mask
         with torch.no_grad():
-            reward = self._reward(verdict, log_prob, mask)
+            reward = self._reward(self._heard(verdict, turn), log_prob, mask)
             guided = reward - self.entropy * log_prob
         lost = torch.zeros_like(log_prob)
         if self.reference is not None:
@@ -130,7 +154,7 @@ class ScoreFunction(Estimator):
             else:
                 guided = guided + self.kl * ratio.detach()
         with torch.no_grad():
-            advantage = self._advantage(discounted(kept(guided, mask), self.gamma), mask, turn.group)
+            advantage = self._advantage(discounted(kept(guided, mask), self.gamma), mask, turn)
         turn.report["reward"] = _mean(reward, mask)
         turn.report["advantage_std"] = _mean((advantage - _mean(advantage, mask)).square(), mask).sqrt()
         turn.report["entropy"] = -_mean(log_prob.detach(), mask)
@@ -154,15 +178,27 @@ class ScoreFunction(Estimator):
             reward = reward + torch.where(at, self._clamped(total)[:, None], 0.0)
         return kept(reward, mask)
 
+    def _heard(self, verdict: Verdict, turn: GeneratorTurn) -> Verdict:
+        """What the generator hears of the critic's verdict."""
+        if self.signal == "constant":
+            return Verdict([torch.ones_like(one) for one in verdict.logits], mask=verdict.mask)
+        if self.signal == "critic":
+            return verdict
+        order = _shuffled(turn)
+        mask = None if verdict.mask is None else verdict.mask[order]
+        return Verdict([one[order] for one in verdict.logits], mask=mask)
+
     def _clamped(self, logit: Tensor) -> Tensor:
         return logit if self.clamp is None else logit.clamp(-self.clamp, self.clamp)
 
-    def _advantage(self, returns: Tensor, mask: Tensor, group: int) -> Tensor:
+    def _advantage(self, returns: Tensor, mask: Tensor, turn: GeneratorTurn) -> Tensor:
+        group = turn.group
         if self.baseline == "none":
             return returns
         if self.baseline == "position":
-            others = (mask.sum(0) - 1).clamp(min=1)
-            return returns - (kept(returns, mask).sum(0) - returns) / others
+            sums = torch.stack([mask.sum(0).to(returns), kept(returns, mask).sum(0)])
+            counted, summed = turn.total(sums).unbind(0)
+            return returns - (summed - returns) / (counted - 1).clamp(min=1)
         if group < 2:
             raise UsageError(
                 "the group baseline compares draws for one condition, and there is one draw for each",
@@ -175,6 +211,13 @@ class ScoreFunction(Estimator):
         if self.standardise:
             advantage = advantage / (groups.std(1, keepdim=True) + 1e-4)
         return advantage.view_as(returns)
+
+
+def _shuffled(turn: GeneratorTurn) -> Tensor:
+    """A random order of the rows of this turn's draw."""
+    leaf: Tensor = tree_leaves(turn.draw.sample if turn.draw is not None else None)[0]
+    order: Tensor = turn.rng.uniform(len(leaf)).argsort()
+    return order
 
 
 def discounted(reward: Tensor, gamma: float) -> Tensor:

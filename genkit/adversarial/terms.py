@@ -105,6 +105,7 @@ class Likelihood(Term):
 
     name = "likelihood"
     needs_draw = False
+    autocast = True
 
     def forward(self, turn: GeneratorTurn) -> Tensor:
         """Raises UsageError when there are no reals, or the generator has no log-probabilities."""

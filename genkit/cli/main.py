@@ -22,6 +22,7 @@ TABLE = {
     "resume": ("genkit.cli.training:resume", "Go on with a run."),
     "sample": ("genkit.cli.sampling:sample", "Draw samples from a run."),
     "eval": ("genkit.cli.sampling:evaluate", "Measure a run against held-out data."),
+    "export": ("genkit.cli.exporting:export", "Write a run's generator in another format."),
     "runs": ("genkit.cli.listings:runs", "List the runs in a directory."),
     "recipes": ("genkit.cli.listings:recipes", "List the recipes."),
     "models": ("genkit.cli.listings:models", "List the generators and critics."),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import click
 
@@ -15,13 +16,46 @@ if TYPE_CHECKING:
     from genkit.interfaces import Batch
 
 
-@click.command()
+class Sampling(click.Command):
+    """A command that draws, with the options that plugins' generators can be told."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *self.settings()]
+
+    def settings(self) -> list[click.Parameter]:
+        """One option for each setting of each modality."""
+        from genkit.catalog import catalog
+
+        told: dict[str, list[str]] = {}
+        for spec in catalog().writers.values():
+            for name, text in spec.sampling.items():
+                told.setdefault(name, []).append(f"{text} ({spec.modality})")
+        return [
+            click.Option([f"--{name.replace('_', '-')}", name], type=float, help=" ".join(texts))
+            for name, texts in sorted(told.items())
+        ]
+
+
+@click.command(cls=Sampling)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--count", type=click.IntRange(min=1), default=16, show_default=True, help="How many samples.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    help="How many samples; with --conditions, how many for each. Default: 16; with --conditions 1.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Sample i of a seed is always the same.")
 @click.option("--condition", "conditions", multiple=True, metavar="K=V", help="What to ask for, such as label=7.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Directory for one file a sample. Default: RUN/samples/drawn."
+    "--conditions",
+    "listed",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help='JSON lines, each what to ask for, such as {"label": "7"}; - reads standard input.',
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Directory for the samples' files. Default: standard output for text, else RUN/samples/drawn.",
 )
 @click.option("--array", type=click.Path(path_type=Path), help="Write an npz: samples, condition.")
 @click.option("--checkpoint", default="latest", show_default=True, help="A step, latest or best.")
@@ -33,25 +67,36 @@ if TYPE_CHECKING:
     help="The EMA, or the generator as trained.",
 )
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default: the machine's accelerator.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the samples, or what was written, as JSON.")
 def sample(
     run: Path,
-    count: int,
+    count: int | None,
     seed: int,
     conditions: tuple[str, ...],
+    listed: TextIO | None,
     out: Path | None,
     array: Path | None,
     checkpoint: str,
     weights: Literal["average", "raw"],
     device: str | None,
     as_json: bool,
+    **settings: float | None,
 ) -> None:
     """Draw samples from a run."""
     from genkit.inference import load
 
-    asked = _conditions(conditions)
+    asked: dict[str, Any] = dict(_conditions(conditions))
+    if listed is not None:
+        each, rows = count or 1, _listed(listed)
+        asked |= {key: [row[key] for row in rows for _ in range(each)] for key in rows[0]}
+        count = each * len(rows)
     sampler = load(run, checkpoint=checkpoint, weights=weights, device=device)
-    batch = sampler.sample(count, seed=seed, condition=asked or None)
+    batch = sampler.sample(count or 16, seed=seed, condition=asked or None, **_told(settings))
+    lines = sampler.writer.lines(batch) if sampler.writer is not None else None
+    if lines is not None and out is None and array is None:
+        for line in lines:
+            click.echo(json.dumps(line, ensure_ascii=False) if as_json else list(line.values())[-1])
+        return
     written: dict[str, Any] = {}
     if array is not None:
         _write_array(array, sampler, batch)
@@ -66,7 +111,7 @@ def sample(
         click.echo(path)
 
 
-@click.command("eval")
+@click.command("eval", cls=Sampling)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--count", type=click.IntRange(min=2), help="Generated samples. Default: the config's train.eval_samples."
@@ -75,11 +120,19 @@ def sample(
 @click.option("--checkpoint", default="latest", show_default=True, help="A step, latest or best.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default: the machine's accelerator.")
 @click.option("--json", "as_json", is_flag=True, help="Print value, floor and protocol of each metric as JSON.")
-def evaluate(run: Path, count: int | None, seed: int, checkpoint: str, device: str | None, as_json: bool) -> None:
+def evaluate(
+    run: Path,
+    count: int | None,
+    seed: int,
+    checkpoint: str,
+    device: str | None,
+    as_json: bool,
+    **settings: float | None,
+) -> None:
     """Measure a run against held-out data."""
     from genkit import session
 
-    scores = session.evaluate(run, count=count, seed=seed, checkpoint=checkpoint, device=device)
+    scores = session.evaluate(run, count=count, seed=seed, checkpoint=checkpoint, device=device, **_told(settings))
     if as_json:
         click.echo(json.dumps({"run": str(run), "metrics": {score.name: score.as_json() for score in scores}}))
         return
@@ -104,6 +157,35 @@ def _conditions(given: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"{one!r} is no condition", where="--condition", fix="write it as KEY=VALUE")
         pairs[key] = value
     return pairs
+
+
+def _told(settings: Mapping[str, float | None]) -> dict[str, float]:
+    """The settings that were given."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _listed(file: TextIO) -> list[dict[str, Any]]:
+    """The conditions of a file of JSON lines. Raises UsageError naming the line that is wrong."""
+    rows: list[dict[str, Any]] = []
+    number = 0
+    try:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            row = json.loads(line)
+            if not isinstance(row, dict) or not row:
+                raise UsageError("expected an object of conditions", where=f"{file.name}:{number}")
+            if rows and set(row) != set(rows[0]):
+                wanted = ", ".join(rows[0])
+                raise UsageError(f"this line gives {', '.join(row)}, the first {wanted}", where=f"{file.name}:{number}")
+            rows.append(row)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"this is no JSON: {error}", where=f"{file.name}:{number}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"this is no UTF-8: byte {error.start}", where=f"{file.name}:{number + 1}") from error
+    if not rows:
+        raise UsageError("there is no condition in it", where=file.name)
+    return rows
 
 
 def _write_array(path: Path, sampler: Sampler, batch: Batch) -> None:

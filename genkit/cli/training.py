@@ -145,6 +145,7 @@ def _report(result: object, as_json: bool) -> None:
             "step": result.step,
             "seconds": round(result.seconds, 3),
             "metrics": result.metrics,
+            "floors": {score.name: score.floor for score in result.scores if score.floor is not None},
         }
         click.echo(json.dumps(described))
 

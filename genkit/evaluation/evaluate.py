@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_map
 from genkit import __version__
 from genkit.errors import DataError, GenkitError
 from genkit.evaluation.protocol import Score
-from genkit.interfaces import Batch, Dataset, Extractor, Metric, Samples
+from genkit.inspection import Extractor, Metric, Samples
+from genkit.interfaces import Batch, Dataset
 from genkit.random import Random, mix
 
 
@@ -44,6 +45,9 @@ class SampleSet(Samples, ABC):
             with torch.no_grad():
                 batch = self.batch(start, min(self.batch_size, self.count - start))
             yield batch
+
+    def log_prob(self, batch: Batch) -> Tensor | None:
+        return None
 
     def features(self, extractor: Extractor) -> Tensor:
         """[N, D] float32 on the CPU, computed once for each extractor's name and version.
@@ -105,6 +109,10 @@ class RealSamples(SampleSet):
         self.indices = chosen
         self.device = torch.device(device)
 
+    def log_prob(self, batch: Batch) -> Tensor | None:
+        with torch.no_grad():
+            return self.data.log_prob(batch)
+
     def batch(self, start: int, count: int) -> Batch:
         stored = self.data.collate([self.data.read(i) for i in self.indices[start : start + count].tolist()])
         rng = Random(mix(self.seed, "evaluation", self.split, start), self.device)
@@ -120,6 +128,7 @@ class GeneratedSamples(SampleSet):
         batch_size: samples at once.
         seed: what the samples depend on, for the protocol.
         split: what protocols call the set.
+        log_prob: the generator's log-probabilities of a batch's tokens, where it has them.
 
     Raises:
         GenkitError: `count` is not positive.
@@ -133,11 +142,19 @@ class GeneratedSamples(SampleSet):
         batch_size: int = 256,
         seed: int = 0,
         split: str = "generated",
+        log_prob: Callable[[Batch], Tensor] | None = None,
     ) -> None:
         if count < 1:
             raise GenkitError(f"can not evaluate {count} generated samples", fix="ask for one or more")
         super().__init__(count, split=split, batch_size=batch_size, seed=seed)
         self.draw = draw
+        self._log_prob = log_prob
+
+    def log_prob(self, batch: Batch) -> Tensor | None:
+        if self._log_prob is None:
+            return None
+        with torch.no_grad():
+            return self._log_prob(batch)
 
     def batch(self, start: int, count: int) -> Batch:
         return self.draw(start, count)
@@ -147,6 +164,8 @@ def evaluate(
     metrics: Sequence[Metric], *, reference: SampleSet, fake: SampleSet, other_real: SampleSet | None
 ) -> list[Score]:
     """Measure `fake` against `reference`, and for the floor `other_real` against `reference`.
+
+    A metric whose reference is the training set gets `other_real` in its place, and the other for the floor.
 
     Args:
         metrics: what to measure.
@@ -159,13 +178,16 @@ def evaluate(
     """
     scores: dict[str, Score] = {}
     for metric in metrics:
-        values = _measure(metric, reference, fake)
-        floors = _measure(metric, reference, other_real) if other_real else {}
+        real, other = reference, other_real
+        if metric.reference == "train" and other_real is not None:
+            real, other = other_real, reference
+        values = _measure(metric, real, fake)
+        floors = _measure(metric, real, other) if other else {}
         protocol = {
             **metric.protocol(),
-            "real": reference.describe(),
+            "real": real.describe(),
             "fake": fake.describe(),
-            "floor": other_real.describe() if other_real else "none: the data has no second set of real samples",
+            "floor": other.describe() if other else "none: the data has no second set of real samples",
             "genkit": __version__,
         }
         for name, value in values.items():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genkit.evaluation.features import check_features
-from genkit.interfaces import Extractor, Metric, Samples
+from genkit.inspection import Extractor, Metric, Samples
 from genkit.specs import Better
 
 

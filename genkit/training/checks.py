@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genkit.errors import ConfigError
-from genkit.interfaces import Experiment
+from genkit.experiment import Experiment
 from genkit.settings import Train
 from genkit.training.distributed import World
 
@@ -25,6 +25,13 @@ def check_settings(experiment: Experiment, train: Train, world: World) -> None:
             f"{parts} parts of it can not see",
             where="objective",
             fix="rpgan is its paired form; or use one device and train.micro_batches=1",
+        )
+    if train.micro_batches > 1 and experiment.estimator is not None and experiment.estimator.batch_coupled:
+        raise ConfigError(
+            f"{type(experiment.estimator).__name__} compares each row with the whole batch, which a micro-batch can "
+            "not see",
+            where="train.micro_batches",
+            fix="--set train.micro_batches=1, or a baseline over the draws for one condition",
         )
     if train.joint_critic_pass and experiment.critic.batch_coupled:
         raise ConfigError(

@@ -66,6 +66,12 @@ class World:
         if self.size > 1 and tensors:
             torch._foreach_div_(list(tensors), self.size)
 
+    def total(self, tensor: Tensor) -> Tensor:
+        """The sum of `tensor` over the ranks, a new tensor."""
+        summed = tensor.detach().clone()
+        self._reduce_([summed], dist.ReduceOp.SUM)
+        return summed
+
     def least_(self, tensors: Sequence[Tensor]) -> None:
         """Replace each entry of each tensor by its least over the ranks."""
         self._reduce_(tensors, dist.ReduceOp.MIN)

@@ -19,16 +19,16 @@ def iterate(team: Team, step: int) -> Figures:
     """Step `step`: ``critic_steps`` updates of the critic, once it plays, then one of the generator."""
     team.seed_networks(step)
     train, adversarial = team.train, step >= team.train.adversarial_start
-    if not adversarial:
+    if step < team.critic_start:
         return generator_turn(team, step, team.parts(step, 0), adversarial=False)
     if train.reuse_fakes:
         (part,) = parts = team.parts(step, 0)
         part.fake = team.draw(part, part.batch.condition, "generator")
-        return critic_turn(team, step, 0, parts) | generator_turn(team, step, parts)
+        return critic_turn(team, step, 0, parts) | generator_turn(team, step, parts, adversarial=adversarial)
     figures = Figures()
     for turn in range(train.critic_steps):
         figures |= critic_turn(team, step, turn, team.parts(step, turn))
-    return figures | generator_turn(team, step, team.parts(step, train.critic_steps))
+    return figures | generator_turn(team, step, team.parts(step, train.critic_steps), adversarial=adversarial)
 
 
 def critic_turn(team: Team, step: int, turn: int, parts: list[Part]) -> Figures:
@@ -70,7 +70,7 @@ def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: boo
     team.critic_updater.freeze(True)
     updater.zero()
     for part in parts:
-        real, draw = part.grouped, part.fake
+        real, draw = part.grouped if adversarial else part.batch, part.fake
         if draw is None and draws:
             with nullcontext() if graph else torch.no_grad():
                 draw = team.draw(part, real.condition, "generator")
@@ -91,11 +91,15 @@ def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: boo
             real=real,
             fake_verdict=fake_verdict,
             real_verdict=real_verdict,
-            group=team.train.samples_per_condition,
+            group=team.train.samples_per_condition if adversarial else 1,
             rng=part.random("estimator"),
             report=figures.report,
+            total=team.world.total,
         )
-        losses = [term_loss(term.name, term(turn), term.weight, samples, figures) for term in terms]
+        losses = []
+        for term in terms:
+            with team.precision.autocast() if term.autocast else nullcontext():
+                losses.append(term_loss(term.name, term(turn), term.weight, samples, figures))
         if adversarial:
             with team.precision.autocast():  # a score function runs the generator once more; losses widen by themselves
                 losses.append(term_loss("adversarial", team.estimator(turn), 1.0, samples, figures))

@@ -9,7 +9,7 @@ from torch import nn
 
 from genkit.adversarial.estimators import Pathwise
 from genkit.adversarial.judging import Look, compiles_with_gradient, look
-from genkit.interfaces import Experiment
+from genkit.experiment import Experiment
 from genkit.settings import Ema, Train
 from genkit.training.distributed import World
 from genkit.training.ema import Average

@@ -10,7 +10,8 @@ import torch
 from torch.utils._pytree import tree_map
 
 from genkit.adversarial.judging import CriticJudge, Look, look
-from genkit.interfaces import Batch, Draw, Estimator, Experiment, Judged, Penalty, Tree
+from genkit.experiment import Experiment
+from genkit.interfaces import Batch, Draw, Estimator, Judged, Penalty, Tree
 from genkit.random import Random, Rows, mix
 from genkit.schedules import value_at
 from genkit.settings import Train
@@ -75,6 +76,12 @@ class Team:
     """How the critic is run; compiled where the precision asks for it."""
 
     @property
+    def critic_start(self) -> int:
+        """The step from which the critic learns."""
+        start, early = self.train.adversarial_start, self.train.critic_start
+        return start if early is None else min(start, early)
+
+    @property
     def dtype(self) -> torch.dtype:
         """The dtype of the weights, which losses and penalties are computed in."""
         return self.generator_updater.parameters[0].dtype
@@ -102,7 +109,7 @@ class Team:
 
     def first_batch(self, step: int) -> int:
         """The number of a step's first batch: one a turn, and one a step while the critic rests or shares its fakes."""
-        resting = min(step, self.train.adversarial_start)
+        resting = min(step, self.critic_start)
         each = 1 if self.train.reuse_fakes else self.train.critic_steps + 1
         return resting + (step - resting) * each
 

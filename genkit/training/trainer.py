@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from genkit.errors import ConfigError, Interrupted, UsageError
-from genkit.interfaces import Batch, Dataset, Experiment
+from genkit.experiment import Experiment
+from genkit.interfaces import Batch, Dataset
 from genkit.random import Random, mix
 from genkit.runs import Run
 from genkit.settings import Ema, Train

@@ -20,6 +20,7 @@ from genkit.evaluation import (
     evaluate,
     frechet_distance,
 )
+from genkit.inspection import Metric
 from genkit.interfaces import Batch, Dataset
 
 
@@ -165,7 +166,7 @@ def test_a_distance_is_printed_with_its_extractor_and_never_as_fid():
     assert Score("reverse_kl", 0, 0, "lower").title == "reverse kl"
 
 
-class Fixed:
+class Fixed(Metric):
     """A metric that says what it is told to."""
 
     def __init__(self, values, better=None):

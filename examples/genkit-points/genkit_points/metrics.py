@@ -12,7 +12,7 @@ import genkit
 from genkit_points.settings import ModesConfig
 
 
-class Modes:
+class Modes(genkit.Metric):
     """What becomes of each known mode.
 
     A sample belongs to the nearest mode, and is of high quality when its Mahalanobis distance to it is below the

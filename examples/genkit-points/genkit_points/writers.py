@@ -20,7 +20,7 @@ MARGIN = 0.25
 """Room around the outermost modes, as a share of their extent."""
 
 
-class PointsWriter:
+class PointsWriter(genkit.Writer):
     """A CSV for a batch of samples, and a scatter plot for a preview.
 
     Args:
