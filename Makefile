@@ -16,7 +16,7 @@ help:
 setup: .venv/ready
 .venv/ready: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) torch torchaudio
+	$(PIP) torch
 	$(PIP) -e . $(PACKAGES)
 	touch $@
 

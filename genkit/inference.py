@@ -97,7 +97,8 @@ class Sampler:
         if not isinstance(generator, TokenGenerator):
             return None
         self._check(sampling)
-        return lambda batch: generator.log_prob(Draw(batch.sample, batch.mask), batch.condition, **sampling)
+        log_prob: Callable[..., Tensor] = generator.log_prob
+        return lambda batch: log_prob(Draw(batch.sample, batch.mask), batch.condition, **sampling)
 
     def _check(self, sampling: Mapping[str, float]) -> None:
         known = self.generator.sampling

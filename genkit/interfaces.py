@@ -98,10 +98,10 @@ class TokenGenerator(Generator):
     """A generator of discrete choices: no gradient passes through its sample."""
 
     @abstractmethod
-    def log_prob(self, draw: Draw, condition: Tree | None = None, **sampling: float) -> Tensor:
+    def log_prob(self, draw: Draw, condition: Tree | None = None) -> Tensor:
         """log p(token | tokens before it, condition) for each token of `draw`, [B, L], differentiable.
 
-        `sampling` are those of ``self.sampling`` that change the distribution, for measuring.
+        A generator with settings in `sampling` takes them here too, as keyword arguments.
         """
 
 

@@ -19,6 +19,7 @@ from genkit.config import RESUMABLE, difference, resolve_config, to_dict, to_yam
 from genkit.errors import ConfigError, GenkitError, UsageError
 from genkit.evaluation import GeneratedSamples, RealSamples, Score
 from genkit.evaluation import evaluate as measure
+from genkit.evaluation.evaluate import HELD_OUT
 from genkit.experiment import Experiment
 from genkit.inference import Sampler, SamplerParts, load, recipe_of
 from genkit.interfaces import Batch, Dataset
@@ -195,7 +196,7 @@ def scores_of(
     reals: dict[str, Any] = {"count": count, "device": sampler.device, "seed": seed}
     other: RealSamples | None = None
     if held_out is not None:
-        reference = RealSamples(held_out, split="held-out", **reals)
+        reference = RealSamples(held_out, split=HELD_OUT, **reals)
         if isinstance(data, Dataset):
             other = RealSamples(data, split="train", **reals)
     elif isinstance(data, Dataset):
@@ -214,7 +215,8 @@ def scores_of(
         split=", ".join(["generated", *(f"{key} {value:g}" for key, value in sampling.items())]),
         log_prob=sampler.density(**sampling),
     )
-    return measure(experiment.metrics, reference=reference, fake=fake, other_real=other)
+    train = RealSamples(data, split="train", device=sampler.device) if isinstance(data, Dataset) else None
+    return measure(experiment.metrics, reference=reference, fake=fake, other_real=other, train=train)
 
 
 # --- how a run comes about -------------------------------------------------------------------------------------------

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +78,28 @@ def test_a_resumed_smoke_run_is_bit_equal(name: str, tmp_path: Path) -> None:
     first, again = (sampler.sample(5, seed=3) for _ in range(2))
     assert torch.equal(first.sample, again.sample)
     torch.testing.assert_close(sampler.sample(2, seed=3).sample, first.sample[:2], rtol=1e-4, atol=1e-4)
+
+
+def test_two_processes_train_every_recipe_as_one_does(tmp_path: Path) -> None:
+    """After two iterations in float64 the weights are those of one process with the whole batch."""
+    script = Path(__file__).with_name("recipe_ranks.py")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, script, tmp_path / f"{size}-{rank}.pt"],
+            env={**os.environ, **shared, "WORLD_SIZE": str(size), "RANK": str(rank)},
+        )
+        for size, rank in ((1, 0), (2, 0), (2, 1))
+    ]
+    assert [one.wait(timeout=280) for one in started] == [0, 0, 0]
+    alone, first, second = (torch.load(tmp_path / f"{who}.pt", weights_only=True) for who in ("1-0", "2-0", "2-1"))
+    assert set(RECIPES) - set(alone) == {"image.dcgan"}, "all but those with batch norm, which is each device's own"
+    for name, weights in alone.items():
+        for one, here, there in zip(weights, first[name], second[name], strict=True):
+            assert torch.equal(here, there), name
+            torch.testing.assert_close(here, one, rtol=1e-6, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}")
 
 
 @pytest.mark.parametrize(("name", "preset"), presets())

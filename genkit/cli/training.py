@@ -145,7 +145,10 @@ def _report(result: object, as_json: bool) -> None:
             "step": result.step,
             "seconds": round(result.seconds, 3),
             "metrics": result.metrics,
-            "floors": {score.name: score.floor for score in result.scores if score.floor is not None},
+            "scores": {
+                score.name: {"value": score.value, "floor": score.floor, "better": score.better}
+                for score in result.scores
+            },
         }
         click.echo(json.dumps(described))
 

@@ -18,6 +18,9 @@ from genkit.inspection import Extractor, Metric, Samples
 from genkit.interfaces import Batch, Dataset
 from genkit.random import Random, mix
 
+HELD_OUT = "held-out"
+"""The split that training never sees."""
+
 
 class SampleSet(Samples, ABC):
     """A finite set of samples, the same in every pass. Only their features are kept.
@@ -161,17 +164,24 @@ class GeneratedSamples(SampleSet):
 
 
 def evaluate(
-    metrics: Sequence[Metric], *, reference: SampleSet, fake: SampleSet, other_real: SampleSet | None
+    metrics: Sequence[Metric],
+    *,
+    reference: SampleSet,
+    fake: SampleSet,
+    other_real: SampleSet | None,
+    train: SampleSet | None = None,
 ) -> list[Score]:
     """Measure `fake` against `reference`, and for the floor `other_real` against `reference`.
 
-    A metric whose reference is the training set gets `other_real` in its place, and the other for the floor.
+    A metric whose reference is the training set gets `train` in its place, and `reference` for the floor where that is
+    no part of it.
 
     Args:
         metrics: what to measure.
         reference: real samples.
         fake: generated samples.
         other_real: real samples that `reference` does not hold; None when the data has none.
+        train: all training samples; None: `reference` stands for them.
 
     Raises:
         GenkitError: a metric names a figure twice or without a direction, or measures something not finite.
@@ -179,8 +189,8 @@ def evaluate(
     scores: dict[str, Score] = {}
     for metric in metrics:
         real, other = reference, other_real
-        if metric.reference == "train" and other_real is not None:
-            real, other = other_real, reference
+        if metric.reference == "train" and train is not None:
+            real, other = train, reference if reference.split == HELD_OUT else None
         values = _measure(metric, real, fake)
         floors = _measure(metric, real, other) if other else {}
         protocol = {

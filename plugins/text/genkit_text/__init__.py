@@ -1,0 +1,1 @@
+"""Text for genkit. Importing this package loads nothing; genkit loads `genkit_text.plugin`."""

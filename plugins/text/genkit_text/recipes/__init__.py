@@ -1,0 +1,1 @@
+"""What to run: a config and the experiment it stands for."""
