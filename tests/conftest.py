@@ -18,6 +18,7 @@ import pytest
 from genkit import plugins as plugin_loader
 
 FAKES = Path(__file__).parent / "fakes"
+sys.path.insert(0, str(FAKES))  # `words_parts` is a language that tests of several directories speak
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,10 @@ class Distributions:
         """Install the plugin of tests/fakes/toy_plugin.py."""
         self.add("toy-distribution", {"toy": "toy_plugin"}, version="2.0")
 
+    def add_words(self) -> None:
+        """Install the plugin of tests/fakes/words_plugin.py."""
+        self.add("words-distribution", {"words": "words_plugin"})
+
 
 @pytest.fixture
 def distributions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Distributions]:
@@ -81,6 +86,17 @@ def _only_in(path: Path, group: str) -> list[object]:
     from importlib.metadata import distributions
 
     return [point for one in distributions(path=[str(path)]) for point in one.entry_points if point.group == group]
+
+
+@pytest.fixture
+def words_run(distributions: Distributions, tmp_path: Path) -> Path:
+    """A run of two steps of `words.chain`, the one modality there is."""
+    import genkit
+
+    distributions.add_words()
+    path = tmp_path / "run"
+    genkit.run("words.chain", steps=2, out=path, device="cpu")
+    return path
 
 
 @dataclass

@@ -38,9 +38,10 @@ def check_settings(experiment: Experiment, train: Train, world: World) -> None:
             f"{type(experiment.critic).__name__} is batch-coupled: real and fake may not share a forward",
             where="train.joint_critic_pass",
         )
-    if train.reuse_fakes and (train.critic_steps != 1 or train.micro_batches != 1):
+    if train.reuse_fakes and (train.critic_steps, train.micro_batches, train.samples_per_condition) != (1, 1, 1):
         raise ConfigError(
-            "one generator forward can serve both turns only with critic_steps=1 and micro_batches=1",
+            "one generator forward can serve both turns only with critic_steps=1, micro_batches=1 and "
+            "samples_per_condition=1",
             where="train.reuse_fakes",
         )
     if train.adversarial_start and not experiment.terms:

@@ -75,9 +75,12 @@ def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: boo
             with nullcontext() if graph else torch.no_grad():
                 draw = team.draw(part, real.condition, "generator")
         fake_verdict = real_verdict = None
+        shown = draw
         if adversarial and draw is not None:
+            # A view of its own, so that an estimator can tell the critic's gradient from that of the terms.
+            shown = replace(draw, sample=tree_map(lambda leaf: leaf.view_as(leaf), draw.sample))
             with team.precision.autocast():
-                fake_verdict = team.judge(part, "generator")(draw.sample, real.condition, draw.mask).verdict
+                fake_verdict = team.judge(part, "generator")(shown.sample, real.condition, draw.mask).verdict
             if judges_real:
                 sample = real.sample if draw.target is None else draw.target
                 with torch.no_grad(), team.precision.autocast():
@@ -102,7 +105,8 @@ def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: boo
                 losses.append(term_loss(term.name, term(turn), term.weight, samples, figures))
         if adversarial:
             with team.precision.autocast():  # a score function runs the generator once more; losses widen by themselves
-                losses.append(term_loss("adversarial", team.estimator(turn), 1.0, samples, figures))
+                heard = team.estimator(replace(turn, draw=shown))
+                losses.append(term_loss("adversarial", heard, 1.0, samples, figures))
         (torch.stack(losses).sum() / len(parts)).backward(inputs=updater.parameters)
     team.critic_updater.freeze(False)
     team.world.mean_(updater.gradients())

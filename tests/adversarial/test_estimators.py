@@ -139,14 +139,15 @@ def test_mean_of_sampled_estimates_is_exact_within_three_errors_and_a_baseline_s
     exact = exact_gradient(generator, TOKEN_LOGITS + 3)
     p = probabilities(generator).detach()
     spread = {}
-    for baseline in ("none", "position"):
-        rows = torch.multinomial(p.expand(100, -1), 8, replacement=True, generator=numbers)
-        losses = [ScoreFunction(baseline=baseline)(turn(generator, one, [TOKEN_LOGITS + 3])) for one in rows.tolist()]
+    for baseline, group in (("none", 1), ("position", 1), ("group", 4)):
+        rows = torch.multinomial(p.expand(100, -1), 8, replacement=True, generator=numbers).tolist()
+        estimator = ScoreFunction(baseline=baseline)
+        losses = [estimator(turn(generator, one, [TOKEN_LOGITS + 3], group)) for one in rows]
         estimates = torch.stack([torch.autograd.grad(loss, generator.logits)[0] for loss in losses])
         apart = (estimates.mean(0) - exact).abs() / (estimates.std(0) / 10).clamp(min=1e-12)
         assert apart[exact != 0].max() < 3
         spread[baseline] = estimates.var(0).sum().item()
-    assert spread["position"] < 0.5 * spread["none"]
+    assert max(spread["position"], spread["group"]) < 0.5 * spread["none"]
 
 
 def test_entropy_bonus_has_the_gradient_of_the_entropy() -> None:

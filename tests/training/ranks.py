@@ -6,31 +6,52 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "fakes")]
 
 import torch
 from toys import Points, experiment
+from words_parts import CausalCritic, ChainData, ChainGenerator
 
 import genkit
-from genkit.adversarial.objectives import Hinge, RelativisticPaired, Wasserstein
+from genkit.adversarial.estimators import ScoreFunction
+from genkit.adversarial.objectives import Hinge, NonSaturating, RelativisticPaired, Wasserstein
 from genkit.adversarial.penalties import R1, R2, LeCam, WassersteinGradientPenalty
 from genkit.training.distributed import World, join
 from genkit.training.phases import iterate
 from genkit.training.trainer import Trainer
 
+
+def words(**options: Any) -> dict[str, Any]:
+    """Sentences of many lengths, a critic of each word, and a score function with these options."""
+    return {
+        "generator": lambda: ChainGenerator(ends=0),
+        "critic": CausalCritic,
+        "data": ChainData(ends=0),
+        "objective": NonSaturating(),
+        "penalties": {},
+        "terms": [genkit.terms.Likelihood(0.3)],
+        "estimator": ScoreFunction(**options),
+    }
+
+
 CASES: dict[str, Any] = {
     "rpgan+r1+r2": lambda: {"objective": RelativisticPaired(), "penalties": {"r1": R1(0.1), "r2": R2(0.1)}},
     "wgan_gp": lambda: {"objective": Wasserstein(), "penalties": {"gp": WassersteinGradientPenalty()}},
     "hinge+lecam": lambda: {"objective": Hinge(), "penalties": {"lecam": LeCam(0.1)}},
+    "words, position baseline": lambda: words(entropy=0.1),
+    "words, group baseline": lambda: words(baseline="group", standardise=True),
 }
 
 
 def gradients(world: World) -> dict[str, list[torch.Tensor]]:
     """The gradients of the second iteration of each case, on this rank after they were reduced."""
     found = {}
-    for name, parts in CASES.items():
-        settings = genkit.Train(batch_size=16, steps=2, log_every=10)
-        of = Trainer(experiment(data=Points(jitter=0.1), **parts()), settings, seed=5, device="cpu", world=world)
+    for name, made in CASES.items():
+        group = 4 if "group" in name else 1
+        settings = genkit.Train(batch_size=16, steps=2, log_every=10, samples_per_condition=group)
+        parts = {"data": Points(jitter=0.1)} | made()
+        of = Trainer(experiment(**parts), settings, seed=5, device="cpu", world=world)
         for step in range(2):
             iterate(of.team, step)
         team = of.team

@@ -11,6 +11,7 @@ import torch
 from toys import Critic, Generator, Points, experiment
 
 import genkit
+from genkit.adversarial.estimators import Pathwise
 from genkit.adversarial.objectives import Hinge, NonSaturating, RelativisticPaired, Wasserstein
 from genkit.adversarial.penalties import R1, WassersteinGradientPenalty
 from genkit.training.phases import critic_turn, generator_turn, iterate
@@ -200,6 +201,23 @@ def test_until_the_adversary_starts_the_critic_rests_and_the_terms_teach() -> No
     assert not same(before, state(of.experiment.critic))
 
 
+@pytest.mark.usefixtures("float64")
+def test_a_control_changes_what_the_critic_says_and_not_what_the_terms_say() -> None:
+    def learnt(signal: Any, **changes: Any) -> list[torch.Tensor]:
+        of = trainer(estimator=Pathwise(signal=signal), **changes)
+        generator_turn(of.team, 0, of.team.parts(0, 1))
+        return [gradient.clone() for gradient in of.team.generator_updater.gradients()]
+
+    terms = {"terms": [PullToOrigin()]}
+    pulled = learnt("constant", **terms)
+    assert any(gradient.any() for gradient in pulled)
+    assert not any(gradient.any() for gradient in learnt("constant"))
+    for signal in ("critic", "shuffled"):
+        for both, judged, pull in zip(learnt(signal, **terms), learnt(signal), pulled, strict=True):
+            torch.testing.assert_close(both, judged + pull)
+    assert not same(learnt("shuffled"), learnt("critic"))
+
+
 def test_the_generator_forward_is_left_out_where_nothing_needs_a_draw() -> None:
     class NoDraw(PullToOrigin):
         needs_draw = False
@@ -234,6 +252,7 @@ def test_the_critic_sees_the_target_that_the_generator_chose() -> None:
         ({"micro_batches": 3}, {}, "micro-batches"),
         ({"adversarial_start": 2}, {}, "terms"),
         ({"reuse_fakes": True, "critic_steps": 2}, {}, "reuse|critic_steps"),
+        ({"reuse_fakes": True, "samples_per_condition": 2}, {}, "samples_per_condition=1"),
         ({"micro_batches": 2}, {"objective": "ragan"}, "whole batch"),
         ({"joint_critic_pass": True}, {"critic": "coupled"}, "batch-coupled"),
         ({"batch_size": 1024}, {}, "256 examples"),

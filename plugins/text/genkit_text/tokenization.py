@@ -274,7 +274,7 @@ def _word_level(texts: Iterable[str], vocabulary: int | None, clean: Any, cut: A
 def load_tokenizer(path: str | Path) -> Tokenizer:
     """The tokenizer of a transformers model's folder, or of a ``tokenizer.json``. The network is never asked.
 
-    With `transformers` a model's chat template becomes the `template`; without, the folder's ``tokenizer.json`` is read.
+    With `transformers` a model's chat template becomes the `template`; without it a ``tokenizer.json`` is read.
     `bos` is the model's, or its `eos`; so is `pad`.
 
     Raises DataError when nothing is there, it can not be read, or it has no token that ends a text.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,7 @@ def test_padding_gives_no_nan_in_low_precision(kind, dtype):
         with torch.no_grad():
             drawn = steps(generator, draw, prompts())
     forced.sum().backward()
-    torch.testing.assert_close(forced[draw.mask], drawn[draw.mask], rtol=0, atol=0.1)
+    torch.testing.assert_close(forced[draw.mask], drawn[draw.mask].float(), rtol=0, atol=0.1)
     assert all(one.grad is None or one.grad.isfinite().all() for one in generator.parameters())
 
 
@@ -385,16 +386,12 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path):
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(PluginError, match=r"genkit-gan-text\[hf\]"):
         build_causal_lm(CausalLMConfig(config=CONFIGS["gpt2"]), facts())
 
 
 def test_adapters_without_peft_are_named_with_their_extra(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(PluginError, match=r"genkit-gan-text\[lora\]"):
         build_causal_lm(CausalLMConfig(config=CONFIGS["gpt2"], lora=LoRAConfig()), facts())

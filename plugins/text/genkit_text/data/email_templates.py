@@ -8,8 +8,8 @@ from dataclasses import dataclass
 TONES = ("formal", "friendly", "brief")
 NAMES = (
     "Alice", "Amir", "Anna", "Ben", "Carla", "Chen", "Clara", "Daniel", "David", "Elena", "Emma", "Farid", "Fiona",
-    "Grace", "Hannah", "Hugo", "Ines", "Ivan", "Jack", "Julia", "Karim", "Kate", "Leo", "Lina", "Lucas", "Maria", "Marta", "Mei",
-    "Nadia", "Noah", "Nora", "Olga", "Omar", "Paul", "Priya", "Rosa", "Sam", "Sofia", "Tom", "Yuki",
+    "Grace", "Hannah", "Hugo", "Ines", "Ivan", "Jack", "Julia", "Karim", "Kate", "Leo", "Lina", "Lucas", "Maria",
+    "Marta", "Mei", "Nadia", "Noah", "Nora", "Olga", "Omar", "Paul", "Priya", "Rosa", "Sam", "Sofia", "Tom", "Yuki",
 )  # fmt: skip
 FRAMES: Mapping[str, str] = {
     "formal": "Dear {to},\n{body}\nKind regards,\n{by}",

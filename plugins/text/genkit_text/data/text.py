@@ -11,8 +11,8 @@ from torch import Tensor
 from genkit import Batch, DataError, Dataset, Random
 
 Stored = dict[str, Tensor]
-"""``tokens`` int32 [L]; ``length`` int32 [], where rows may end early; ``label`` int64 [] and ``prompt`` int32 [P], where
-there are any. Once collated all have a batch dimension."""
+"""``tokens`` int32 [L]; ``length`` int32 [], where rows may end early; ``label`` int64 [] and ``prompt`` int32 [P],
+where there are any. Once collated all have a batch dimension."""
 
 
 class Text(Dataset):

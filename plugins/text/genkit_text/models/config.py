@@ -89,7 +89,7 @@ class TransformerCriticConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CNNCriticConfig:
-    """``text.cnn_critic``: one logit a row. The defaults are SeqGAN's (Yu et al. 2017) for rows of 20 tokens or more."""
+    """``text.cnn_critic``: one logit a row. The defaults are SeqGAN's (Yu et al. 2017) for rows of 20 tokens on."""
 
     width: Count = 64
     """Size of embeddings."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genkit import Critic, UsageError
 from genkit_text.facts import TextFacts
+from genkit_text.models.language import prompt_mask
 
 
 class Reading(NamedTuple):
@@ -82,9 +83,3 @@ def require_condition(condition: Tensor | None, facts: TextFacts) -> None:
         names = ("no condition", "labels [B]", "prompts [B, P]")
         got = list(condition.shape) if condition is not None else "none"
         raise UsageError(f"this critic takes {names[wanted]}; it was given {got}")
-
-
-def prompt_mask(prompts: Tensor, pad: int) -> Tensor:
-    """[B, P]: False at the padding before each of `prompts` [B, P]. The last token always counts."""
-    present = (prompts != pad).int().cumsum(1) > 0
-    return torch.cat([present[:, :-1], torch.ones_like(present[:, -1:])], 1)

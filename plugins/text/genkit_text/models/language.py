@@ -27,10 +27,13 @@ class Decoder(nn.Module, ABC):
     vocabulary: int
 
     @abstractmethod
-    def forward(self, tokens: Tensor, mask: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, mask: Tensor | None = None, label: Tensor | None = None, *, keep: int | None = None
+    ) -> Tensor:
         """Logits [B, T, V] of the token after each one of `tokens` [B, T] or [B, T, V].
 
-        `mask` [B, T] is False at the padding before a prompt; None when there is none. `label` is int64 [B].
+        `mask` [B, T] is False at the padding before a prompt; None when there is none. `label` is int64 [B]. `keep`
+        asks for the logits of the last so many alone, [B, keep, V]: those of a prompt are of no use.
         """
 
     @abstractmethod
@@ -92,7 +95,7 @@ class LanguageGenerator(TokenGenerator):
         read = torch.cat([prefix, tokens[:, :-1]], 1)
         if mask is not None:
             mask = F.pad(mask, (0, tokens.shape[1] - 1), value=True)
-        logits = self.decoder(read, mask, label)[:, prefix.shape[1] - 1 :]
+        logits = self.decoder(read, mask, label, keep=tokens.shape[1])
         logits = shaped(logits, temperature, top_p)
         found = -F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(tokens)
         return found if draw.mask is None else torch.where(draw.mask, found, torch.zeros_like(found))
@@ -109,7 +112,7 @@ class LanguageGenerator(TokenGenerator):
         if facts.prompt_length:
             if condition is None or condition.dim() != 2:
                 raise UsageError("this generator needs a prompt", fix="--condition prompt=TEXT")
-            return condition, (condition != facts.pad).int().cumsum(1) > 0, None
+            return condition, prompt_mask(condition, facts.pad), None
         if facts.labels:
             if condition is None or condition.dim() != 1:
                 raise UsageError(
@@ -275,6 +278,12 @@ def drawing(
     if relaxation == "none":
         return LanguageGenerator(decoder, facts)
     return RelaxedGenerator(decoder, facts, relaxation=relaxation, tau=tau)
+
+
+def prompt_mask(prompts: Tensor, pad: int) -> Tensor:
+    """[B, P]: False at the padding before each of `prompts` [B, P]. The last token always counts."""
+    present = (prompts != pad).int().cumsum(1) > 0
+    return torch.cat([present[:, :-1], torch.ones_like(present[:, -1:])], 1)
 
 
 def shaped(logits: Tensor, temperature: float, top_p: float) -> Tensor:

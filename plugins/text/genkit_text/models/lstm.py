@@ -37,9 +37,11 @@ class LSTMDecoder(Decoder):
         if tied:
             self.head.weight = self.embedding.weight
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, mask: Tensor | None = None, label: Tensor | None = None, *, keep: int | None = None
+    ) -> Tensor:
         seen, _ = self.recurrent(self._embed(tokens, mask, self._label(label)))
-        return self.head(seen)
+        return self.head(seen if keep is None else seen[:, -keep:])
 
     def begin(self, tokens: Tensor, mask: Tensor | None, label: Tensor | None, *, room: int) -> tuple[Tensor, State]:
         given = self._label(label)

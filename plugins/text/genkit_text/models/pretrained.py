@@ -53,13 +53,16 @@ class PretrainedDecoder(Decoder):
             self.label_embedding = nn.Embedding(len(facts.labels), embedding_width(model))
             nn.init.zeros_(self.label_embedding.weight)  # the model starts as it came
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None, label: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, mask: Tensor | None = None, label: Tensor | None = None, *, keep: int | None = None
+    ) -> Tensor:
         inputs = self._embed(tokens, label)
         found = self.model(
             inputs_embeds=inputs,
             attention_mask=attention(mask, inputs),
             position_ids=positions(mask, inputs),
             use_cache=False,
+            logits_to_keep=keep or 0,  # 0: all
         )
         logits: Tensor = found.logits[..., : self.vocabulary]
         return logits

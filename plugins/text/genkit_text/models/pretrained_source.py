@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
@@ -51,6 +51,7 @@ def open_model(
     scratch = options.config if stored is None else stored
     if stored is None:
         _require_one_source(options, where)
+    name = options.hub or options.path or "the model"
     try:
         if stored is not None:
             config = transformers.AutoConfig.for_model(**stored)
@@ -59,11 +60,11 @@ def open_model(
         else:
             config = _config_at(transformers, options, where)
     except (ValueError, TypeError, OSError) as error:
-        raise ConfigError(f"the model's config can not be used: {_reason(error)}", where=where) from error
+        raise ConfigError(f"{name}: its config can not be used: {_reason(error)}", where=where) from error
     require_fit(config.get_text_config(), facts, reads, where)
-    for name, value in config.to_dict().items():
-        if "drop" in name and isinstance(value, float):
-            setattr(config, name, 0.0)
+    for key, value in config.to_dict().items():
+        if "drop" in key and isinstance(value, float):
+            setattr(config, key, 0.0)
     dtype = DTYPES[options.dtype]
     try:
         if scratch is not None:
@@ -71,13 +72,10 @@ def open_model(
         else:
             model = _load(kind, options, config, dtype, where)
     except (ValueError, OSError, SafetensorError) as error:  # no such head, code of its own, no network, damaged files
-        raise ConfigError(f"the model can not be built: {_reason(error)}", where=where) from error
+        raise ConfigError(f"{name}: can not be built: {_reason(error)}", where=where) from error
     except ImportError as error:  # such as a torchaudio that does not fit torch, which transformers imports
         raise PluginError(f"transformers can not load {config.model_type}: {_reason(error)}", where=where) from error
-    if "position_ids" not in inspect.signature(model.forward).parameters or getattr(config, "alibi", False):
-        raise ConfigError(
-            f"{type(model).__name__} takes no position_ids, which prompts of several lengths need", where=where
-        )
+    _require_arguments(model, ("position_ids", "logits_to_keep") if head else ("position_ids",), where)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
@@ -112,6 +110,15 @@ def require_fit(config: Any, facts: TextFacts, reads: int, where: str) -> None:
                 where=where,
                 fix="smaller data.length or data.prompt_length",
             )
+
+
+def _require_arguments(model: Any, names: Sequence[str], where: str) -> None:
+    """Raise ConfigError for an architecture that can not be told where a token stands, or which logits are wanted."""
+    lacking = set(names) - set(inspect.signature(model.forward).parameters)
+    if getattr(model.config, "alibi", False):
+        lacking.add("position_ids")
+    if lacking:
+        raise ConfigError(f"{type(model).__name__} takes no {', '.join(sorted(lacking))}", where=where)
 
 
 def _require_one_source(options: PretrainedConfig, where: str) -> None:

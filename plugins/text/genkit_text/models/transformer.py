@@ -156,8 +156,11 @@ class TransformerDecoder(Decoder):
         if tied:
             self.lm_head.weight = self.embed_tokens.weight
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None, label: Tensor | None = None) -> Tensor:
-        return self.lm_head(self._read(tokens, 0, attendable(mask, tokens.shape[1]), self._label(label), None))
+    def forward(
+        self, tokens: Tensor, mask: Tensor | None = None, label: Tensor | None = None, *, keep: int | None = None
+    ) -> Tensor:
+        seen = self._read(tokens, 0, attendable(mask, tokens.shape[1]), self._label(label), None)
+        return self.lm_head(seen if keep is None else seen[:, -keep:])
 
     def begin(self, tokens: Tensor, mask: Tensor | None, label: Tensor | None, *, room: int) -> tuple[Tensor, State]:
         caches = [Cache(tokens.shape[1] + room) for _ in self.layers]

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 DATA = Part("text.sentences", labels="none", length=48, vocabulary=512)
 NETS = Model(
     generator=Part("text.lstm", width=256, tied=True, relaxation="straight_through"),
-    critic=Part("text.lstm_critic", width=256, dropout=0.1),
+    critic=Part("text.lstm_critic", width=128, dropout=0.1),
 )
-WARM_UP = 4_000
+WARM_UP = 2_000
 BATCH = 32
 TRAIN = Train(
     batch_size=BATCH,

@@ -11,7 +11,7 @@ from genkit_text.recipes.settings import Reward, TextRecipe
 if TYPE_CHECKING:
     from genkit import Experiment
 
-DATA = Part("text.emails", length=64, prompt_length=64, vocabulary=1024)
+DATA = Part("text.emails", length=40, prompt_length=40, vocabulary=1024)
 NETS = Model(
     generator=Part("text.transformer", width=128, layers=3, heads=4),
     critic=Part("text.transformer_critic", width=128, layers=2, heads=4),
@@ -82,7 +82,7 @@ TINY_GPT2 = {"model_type": "gpt2", "n_embd": 128, "n_layer": 3, "n_head": 4, "n_
 
 PRESETS: dict[str, dict[str, Any]] = {
     "dialogue": {
-        "data": {"name": "text.replies", "length": 40, "prompt_length": 40, "vocabulary": 1024},
+        "data": {"name": "text.replies", "length": 64, "prompt_length": 64, "vocabulary": 1024},
         "metrics": list(MEASURES),
     },
     # Extra `hf`: a GPT-2 of transformers, from nothing.

@@ -11,16 +11,16 @@ from genkit_text.recipes.settings import Reward, TextRecipe
 if TYPE_CHECKING:
     from genkit import Experiment
 
-DATA = Part("text.sentences", labels="none", length=48, vocabulary=2048)
-NETS = Model(generator=Part("text.lstm", width=256, tied=True), critic=Part("text.lstm_critic", width=256, dropout=0.1))
-WARM_UP = 4_000
+DATA = Part("text.sentences", labels="none", length=48, vocabulary=1024)
+NETS = Model(generator=Part("text.lstm", width=256, tied=True), critic=Part("text.lstm_critic", width=128, dropout=0.1))
+WARM_UP = 2_000
 BATCH = 64
 TRAIN = Train(
     batch_size=BATCH,
     minutes=15.0,
     adversarial_start=WARM_UP,
     critic_start=WARM_UP - 500,
-    critic_steps=2,
+    critic_steps=1,
     clip_generator=1.0,
     precision="fp32",
     compile="off",
@@ -90,7 +90,14 @@ PRESETS: dict[str, dict[str, Any]] = {
             "critic": {"name": "text.lstm_critic", "width": 128, "dropout": 0.0},
         },
         "likelihood": 0.0,
-        "train": {"adversarial_start": 0, "critic_start": None, "clip_generator": None, "steps": 900, "minutes": None},
+        "train": {
+            "critic_steps": 2,
+            "adversarial_start": 0,
+            "critic_start": None,
+            "clip_generator": None,
+            "steps": 900,
+            "minutes": None,
+        },
         "optim": {"generator": {"lr": 1e-3, "betas": [0.0, 0.99]}, "critic": {"lr": 1e-3, "betas": [0.0, 0.99]}},
         "ema": {"half_life": None},
         "metrics": [{"name": "text.divergence"}],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from genkit import Model, Part
 from genkit_text.recipes.sentences import MEASURES, SentencesRecipe
 
-NETS = Model(generator=Part("text.lstm", width=256, tied=True), critic=Part("text.lstm_critic", width=256, dropout=0.1))
+NETS = Model(generator=Part("text.lstm", width=256, tied=True), critic=Part("text.lstm_critic", width=128, dropout=0.1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,7 @@ class StyleRecipe(SentencesRecipe):
     """Sentences by label: `text.sentences` with the label read by both players. The embedded novels' labels are the
     books; your own JSON lines name theirs under ``label``."""
 
-    data: Part = Part("text.sentences", labels="book", length=48, vocabulary=2048)
+    data: Part = Part("text.sentences", labels="book", length=48, vocabulary=1024)
     """What to learn from: text with labels."""
     model: Model = NETS
     """The two players."""

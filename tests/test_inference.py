@@ -1,0 +1,82 @@
+"""What a sampler can be told, and what it knows of densities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from words_parts import LENGTH, ChainGenerator
+
+import genkit
+
+
+def entropy(batch: genkit.Batch) -> float:
+    """Nats of the distribution of words."""
+    share = torch.bincount(batch.sample.flatten()).double() / batch.sample.numel()
+    return float(-torch.special.xlogy(share, share).sum())
+
+
+def test_a_setting_reaches_the_generator(words_run: Path) -> None:
+    sampler = genkit.load(words_run)
+    usual, cold, warm = sampler.sample(200), sampler.sample(200, temperature=0.05), sampler.sample(200, temperature=9.0)
+    assert entropy(cold) < entropy(usual) - 0.1 < entropy(warm) - 0.1
+    assert torch.equal(usual.sample, sampler.sample(200, temperature=1.0).sample)
+    assert torch.equal(cold.sample[:70], sampler.sample(70, temperature=0.05).sample)
+
+
+def test_a_setting_that_there_is_not_is_refused_with_those_that_there_are(words_run: Path) -> None:
+    sampler = genkit.load(words_run)
+    for ask in (sampler.sample, lambda count, **told: sampler.density(**told)):
+        with pytest.raises(genkit.UsageError, match="no setting top_k, top_p") as caught:
+            ask(2, top_p=0.9, top_k=3.0, temperature=1.0)
+        assert caught.value.fix == "it can be told: temperature"
+    with pytest.raises(genkit.UsageError, match="no setting top_p"):
+        genkit.evaluate(words_run, count=8, top_p=0.9)
+
+
+def test_a_generator_without_settings_says_so(words_run: Path) -> None:
+    class Plain(ChainGenerator):
+        sampling = genkit.Generator.sampling
+
+    sampler = genkit.Sampler(genkit.SamplerParts(Plain(), genkit.Labels(["a", "b"]), None), facts={})
+    with pytest.raises(genkit.UsageError, match="no setting temperature") as caught:
+        sampler.sample(2, temperature=0.5)
+    assert "nothing beside its condition" in str(caught.value)
+    assert sampler.sample(2).sample.shape == (2, LENGTH)
+
+
+def test_a_samplers_density_is_that_of_what_it_draws(words_run: Path) -> None:
+    """The words of 4,000 sentences are as frequent as their probabilities say, at either temperature."""
+    sampler = genkit.load(words_run)
+    for temperature in (1.0, 0.3):
+        density = sampler.density(temperature=temperature)
+        assert density is not None
+        batch = sampler.sample(4000, seed=1, condition={"label": "calm"}, temperature=temperature)
+        with torch.no_grad():
+            first = density(batch)[:, 0].exp()
+        for word in batch.sample[:, 0].unique():
+            held = batch.sample[:, 0] == word
+            share = held.double().mean()
+            assert abs(share - first[held][0]) < 4 * (share * (1 - share) / 4000).sqrt()
+
+
+def test_a_generator_of_no_tokens_has_no_density(words_run: Path) -> None:
+    class Noise(genkit.Generator):
+        def latent(self, count: int, *, rng: genkit.Random) -> torch.Tensor:
+            return rng.normal(count, 2)
+
+        def forward(self, latent: torch.Tensor, condition: object = None) -> genkit.Draw:
+            return genkit.Draw(latent)
+
+    assert genkit.Sampler(genkit.SamplerParts(Noise(), None, None), facts={}).density() is None
+
+
+def test_an_evaluation_takes_settings_and_its_protocol_names_them(words_run: Path) -> None:
+    usual, cold = (
+        {score.name: score for score in genkit.evaluate(words_run, count=200, **told)}
+        for told in ({}, {"temperature": 0.2})
+    )
+    assert usual["forward_kl"].protocol["fake"]["split"] == "generated"
+    assert cold["forward_kl"].protocol["fake"]["split"] == "generated, temperature 0.2"
+    assert cold["forward_kl"].value > usual["forward_kl"].value + 1, "a cold generator leaves sentences out"
