@@ -155,6 +155,7 @@ WORDS = {
     str: "text",
     Path: "path",
     type(None): "null",
+    Any: "any value",
     Ramp: "[ramp](#ramps)",
 }
 

@@ -118,7 +118,11 @@ def test_json_is_the_last_line_and_everything_else_is_on_stderr(tmp_path: Path) 
     result = json.loads(line)
     assert (result["run"], result["step"]) == (str(tmp_path / "run"), 20)
     assert result["seconds"] > 0
-    assert set(result["metrics"]) == {"modes", "high_quality", "reverse_kl"}
+    assert set(result["metrics"]) == set(result["scores"]) == {"modes", "high_quality", "reverse_kl"}
+    for name, value in result["metrics"].items():
+        assert result["scores"][name]["value"] == value
+    assert result["scores"]["modes"] == {"value": result["metrics"]["modes"], "floor": 25.0, "better": "higher"}
+    assert result["scores"]["reverse_kl"]["better"] == "lower"
     assert "done at step 20" in err
 
 

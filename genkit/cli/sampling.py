@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import click
 
@@ -48,7 +48,7 @@ class Sampling(click.Command):
 @click.option(
     "--conditions",
     "listed",
-    type=click.File(encoding="utf-8"),
+    type=click.File("rb"),
     metavar="FILE",
     help='JSON lines, each what to ask for, such as {"label": "7"}; - reads standard input.',
 )
@@ -73,7 +73,7 @@ def sample(
     count: int | None,
     seed: int,
     conditions: tuple[str, ...],
-    listed: TextIO | None,
+    listed: BinaryIO | None,
     out: Path | None,
     array: Path | None,
     checkpoint: str,
@@ -88,6 +88,9 @@ def sample(
     asked: dict[str, Any] = dict(_conditions(conditions))
     if listed is not None:
         each, rows = count or 1, _listed(listed)
+        twice = ", ".join(sorted(set(asked) & set(rows[0])))
+        if twice:
+            raise UsageError(f"both --condition and --conditions say {twice}", fix="leave it out of one of them")
         asked |= {key: [row[key] for row in rows for _ in range(each)] for key in rows[0]}
         count = each * len(rows)
     sampler = load(run, checkpoint=checkpoint, weights=weights, device=device)
@@ -164,27 +167,27 @@ def _told(settings: Mapping[str, float | None]) -> dict[str, float]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def _listed(file: TextIO) -> list[dict[str, Any]]:
+def _listed(file: BinaryIO) -> list[dict[str, Any]]:
     """The conditions of a file of JSON lines. Raises UsageError naming the line that is wrong."""
     rows: list[dict[str, Any]] = []
-    number = 0
+    name, number = getattr(file, "name", "<stdin>"), 0
     try:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
-            row = json.loads(line)
+            row = json.loads(line.decode())
             if not isinstance(row, dict) or not row:
-                raise UsageError("expected an object of conditions", where=f"{file.name}:{number}")
+                raise UsageError("expected an object of conditions", where=f"{name}:{number}")
             if rows and set(row) != set(rows[0]):
                 wanted = ", ".join(rows[0])
-                raise UsageError(f"this line gives {', '.join(row)}, the first {wanted}", where=f"{file.name}:{number}")
+                raise UsageError(f"this line gives {', '.join(row)}, the first {wanted}", where=f"{name}:{number}")
             rows.append(row)
     except json.JSONDecodeError as error:
-        raise UsageError(f"this is no JSON: {error}", where=f"{file.name}:{number}") from error
+        raise UsageError(f"this is no JSON: {error}", where=f"{name}:{number}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"this is no UTF-8: byte {error.start}", where=f"{file.name}:{number + 1}") from error
+        raise UsageError(f"byte {error.start} of this line is no UTF-8", where=f"{name}:{number}") from error
     if not rows:
-        raise UsageError("there is no condition in it", where=file.name)
+        raise UsageError("there is no condition in it", where=name)
     return rows
 
 

@@ -170,12 +170,14 @@ def test_a_line_that_asks_for_nothing_is_named(
     assert words in call("sample", words_run, "--conditions", "-", code=2, given=given).stderr
 
 
-def test_a_file_that_is_no_utf8_is_named(words_run: Path, tmp_path: Path) -> None:
+def test_a_line_that_is_no_utf8_is_named_with_its_byte(words_run: Path, tmp_path: Path) -> None:
     file = tmp_path / "asked.jsonl"
-    file.write_bytes(rows(LOUD).encode() + b'{"label": "cal\xff"}\n')
+    file.write_bytes(rows(LOUD).encode() + b'{"label": "cal\xff"}\n' + rows(CALM).encode())
     refused = call("sample", words_run, "--conditions", file, code=2).stderr
-    assert "this is no UTF-8" in refused
-    assert str(file) in refused
+    assert "byte 14 of this line is no UTF-8" in refused
+    assert f"where: {file}:2\n" in refused
+    file.write_text(rows({"label": "lôud"}), encoding="utf-8")
+    assert "unknown label 'lôud'" in call("sample", words_run, "--conditions", file, code=2).stderr
 
 
 def test_what_the_generator_does_not_know_is_refused_wherever_it_stands(words_run: Path, tmp_path: Path) -> None:
@@ -183,3 +185,8 @@ def test_what_the_generator_does_not_know_is_refused_wherever_it_stands(words_ru
     assert "unknown label 'quiet'" in refused.stderr
     assert "not tone" in call("sample", words_run, "--conditions", "-", code=2, given=rows({"tone": "dry"})).stderr
     assert "missing.jsonl" in call("sample", words_run, "--conditions", tmp_path / "missing.jsonl", code=2).stderr
+
+
+def test_a_condition_that_is_given_twice_is_refused(words_run: Path) -> None:
+    asked = ["sample", words_run, "--conditions", "-", "--condition", "label=calm"]
+    assert "both --condition and --conditions say label" in call(*asked, code=2, given=rows(LOUD)).stderr

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import genkit
 from genkit.settings import MetricPart
 
+TRAIN = genkit.Train(batch_size=8, adversarial_start=1, critic_start=0, precision="fp32", workers=0, eval_samples=64)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Nothing:
@@ -22,9 +24,7 @@ class Chain(genkit.RecipeConfig):
     model: genkit.Model = genkit.Model(generator=genkit.Part("words.chain"), critic=genkit.Part("words.causal"))
     objective: genkit.Part = genkit.Part("non_saturating")
     penalties: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    train: genkit.Train = genkit.Train(
-        batch_size=8, adversarial_start=1, critic_start=0, precision="fp32", workers=0, eval_samples=64
-    )
+    train: genkit.Train = TRAIN
     metrics: tuple[MetricPart, ...] = (genkit.Part("words.divergence"),)
     preview: int = 4
 

@@ -1,4 +1,4 @@
-"""Before the adversary: the generator learns from its terms alone, and the critic rests or learns to tell them apart."""
+"""Before the adversary: the generator learns from its terms alone, and the critic rests or warms up."""
 
 from __future__ import annotations
 

