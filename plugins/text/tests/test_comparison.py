@@ -74,8 +74,9 @@ def test_a_failed_run_is_named_with_what_it_said(tmp_path: Path):
 
 def test_the_command_runs_a_recipe_and_its_controls(tmp_path: Path):
     words = [
-        "text.sentences", "--seeds", "0", "--controls", "constant", "--steps", "2", "--jobs", "2", "--json", "--out", tmp_path,
-        "--set", "preset=oracle", "--set", "data.examples=64", "--set", "data.held_out=64", "--set", "train.eval_samples=64",
+        "text.sentences", "--seeds", "0", "--controls", "constant", "--steps", "2", "--jobs", "2", "--json",
+        "--out", tmp_path, "--set", "preset=oracle", "--set", "data.examples=64", "--set", "data.held_out=64",
+        "--set", "train.eval_samples=64",
     ]  # fmt: skip
     ended = CliRunner().invoke(compare, list(map(str, words)), catch_exceptions=False)
     found = json.loads(ended.stdout.splitlines()[-1])

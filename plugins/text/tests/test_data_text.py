@@ -229,7 +229,7 @@ def test_sentences_are_labelled_by_their_book():
 
 
 def test_replies_are_pairs():
-    data = open_replies(RepliesConfig(limit=200, held_out=0))
+    data = open_replies(RepliesConfig(held_out=0))
     made, text = batch(data), TextFacts.of(data.facts).text
     assert text.decode_prompts(made.condition[:1]) == [
         "It was my father's last request to me, that I should assist his widow and daughters."

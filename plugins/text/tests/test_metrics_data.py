@@ -104,9 +104,8 @@ def test_real_sentences_score_as_their_floor_and_copies_are_found(sentences):
         label_agreement.build_label_agreement(options.LabelAgreementConfig(), data.facts),
     ]
     fake = generated(train, lambda rows: rows)
-    scores = {
-        score.name: score for score in evaluation.evaluate(metrics, reference=held_out, fake=fake, other_real=train)
-    }
+    found = evaluation.evaluate(metrics, reference=held_out, fake=fake, other_real=train, train=train)
+    scores = {score.name: score for score in found}
     for name in ("bleu4", "self_bleu4", "distinct2", "ngram_perplexity", "frechet[hashed-ngrams]"):
         assert scores[name].value == pytest.approx(scores[name].floor)
     assert scores["exact_copies"].value == 1
@@ -133,9 +132,8 @@ def test_an_oracle_s_floor_is_zero_and_uniform_tokens_are_far():
         400,
         log_prob=lambda batch: level.expand(batch.sample.shape),
     )
-    scores = {
-        score.name: score for score in evaluation.evaluate(metrics, reference=held_out, fake=fake, other_real=train)
-    }
+    found = evaluation.evaluate(metrics, reference=held_out, fake=fake, other_real=train, train=train)
+    scores = {score.name: score for score in found}
     assert scores["j"].floor == pytest.approx(0, abs=1e-6)
     assert scores["nll_gen"].value == pytest.approx(-float(level), abs=1e-5)
     assert scores["nll"].value == scores["nll_gen"].value

@@ -26,7 +26,7 @@ class TextConfig:
     held_out: Share = 0.1
     """Share of the texts that training never sees. Which ones depends on the texts alone; equal ones go together."""
     limit: Count | None = None
-    """Take the first examples only."""
+    """Take only so many examples, evenly over all of them; of a stream the first."""
 
 
 @dataclass(frozen=True, kw_only=True)

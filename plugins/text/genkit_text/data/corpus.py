@@ -73,7 +73,7 @@ def build(corpus: Corpus, config: TextConfig, *, pack: bool = False, tokenizer: 
     corpus = replace(corpus, texts=texts, prompts=None if corpus.prompts is None else prompts)
     kept = [i for i, text in enumerate(texts) if text and (corpus.prompts is None or prompts[i])]
     empty = len(texts) - len(kept)
-    corpus = corpus.take(kept[: config.limit])
+    corpus = corpus.take(spread(kept, config.limit))
     if not len(corpus):
         raise DataError(f"{corpus.name}: has no {corpus.unit}" + (f", only {empty} empty ones" if empty else ""))
     apart = corpus.held_out
@@ -101,6 +101,13 @@ def build(corpus: Corpus, config: TextConfig, *, pack: bool = False, tokenizer: 
     held_out = Text(test, name=f"{corpus.name}, held out", **about) if len(test.get("tokens", ())) else None
     said = {f"empty {corpus.unit} left out": empty, **rows.summary(corpus.unit)}
     return Text(made, name=corpus.name, said=said, held_out=held_out, **about)
+
+
+def spread(chosen: Sequence[int], limit: int | None) -> Sequence[int]:
+    """At most `limit` of `chosen`, evenly over all of it: files are often sorted."""
+    if limit is None or limit >= len(chosen):
+        return chosen
+    return [chosen[i * len(chosen) // limit] for i in range(limit)]
 
 
 def is_held_out(key: str, share: float) -> bool:

@@ -29,7 +29,7 @@ THINGS = (
     "kettle", "lamp", "chair", "phone", "radio", "blender", "clock", "camera", "printer", "heater", "tent", "bicycle",
 )  # fmt: skip
 ROLES = (
-    "accountant", "gardener", "nurse", "cook", "driver", "teacher", "editor", "designer", "engineer", "librarian",
+    "bookkeeper", "gardener", "nurse", "cook", "driver", "teacher", "writer", "designer", "mechanic", "librarian",
     "translator", "receptionist",
 )  # fmt: skip
 TOPICS = (

@@ -13,7 +13,7 @@ import torch
 
 from genkit import Batch, ConfigError, DataError, PluginError, Random, StreamedDataset
 from genkit_text.data.config import HubConfig
-from genkit_text.data.corpus import Corpus, Rows, build, is_held_out
+from genkit_text.data.corpus import Corpus, Rows, build, is_held_out, spread
 from genkit_text.data.text import Stored, Text, as_batch
 from genkit_text.tokenization import Tokenizer
 
@@ -101,7 +101,7 @@ def open_hub(config: HubConfig) -> Text | StreamedText:
         raise ConfigError(f"labels do not go with {what}", where="data.label", fix="--set data.label=null")
     table = _table(config, config.split)
     if config.limit is not None:
-        table = table.take(config.limit)
+        table = table.take(config.limit) if config.streaming else table.select(spread(range(len(table)), config.limit))
     corpus = _corpus(table, config)
     if config.held_out_split is not None:
         corpus = _with_held_out(corpus, _corpus(_table(config, config.held_out_split), config))

@@ -16,21 +16,21 @@ NETS = Model(
     generator=Part("text.transformer", width=128, layers=3, heads=4),
     critic=Part("text.transformer_critic", width=128, layers=2, heads=4),
 )
-WARM_UP = 1_200
+WARM_UP = 400
 BATCH = 32
 TRAIN = Train(
     batch_size=BATCH,
     minutes=20.0,
     adversarial_start=WARM_UP,
-    critic_start=WARM_UP - 300,
+    critic_start=WARM_UP - 200,
     samples_per_condition=4,
     clip_generator=0.5,
     clip_critic=1.0,
     precision="fp32",
     compile="off",
     log_every=50,
-    preview_every=250,
-    checkpoint_every=500,
+    preview_every=200,
+    checkpoint_every=400,
 )
 OPTIM = Optim(
     generator=Optimizer(lr=Ramp(start=2e-3, end=5e-5, over=WARM_UP * BATCH, warmup=3_000), betas=(0.9, 0.99)),
