@@ -1,7 +1,7 @@
 # Two commands work on a fresh machine with Python and make: `make run` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := -e plugins/image -e "plugins/text[lora]" -e examples/genkit-points
+PACKAGES := -e plugins/image -e "./plugins/text[lora]" -e examples/genkit-points
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := pyproject.toml $(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml)
 
@@ -34,6 +34,11 @@ bench: .venv/ready-dev
 	$(BIN)/python tests/benchmarks/dcgan_step.py --json
 	$(BIN)/python tests/benchmarks/points.py --json
 	$(BIN)/python tests/benchmarks/digits.py --minutes 5 --json
+	$(BIN)/python tests/benchmarks/text_sampling.py --json
+	$(BIN)/python tests/benchmarks/text_oracle.py --vocabulary 50 --json
+	$(BIN)/python tests/benchmarks/text_oracle.py --vocabulary 5000 --seeds 0 --json
+	$(BIN)/python tests/benchmarks/text_real.py --minutes 15 --json
+	$(BIN)/python tests/benchmarks/text_reply.py --minutes 20 --json
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .

@@ -44,6 +44,12 @@ def check_settings(experiment: Experiment, train: Train, world: World) -> None:
             "samples_per_condition=1",
             where="train.reuse_fakes",
         )
+    if train.critic_start is not None and train.critic_start > train.adversarial_start:
+        raise ConfigError(
+            f"the critic can not start at step {train.critic_start}, after the adversary at {train.adversarial_start}",
+            where="train.critic_start",
+            fix="--set train.critic_start=null: they start together",
+        )
     if train.adversarial_start and not experiment.terms:
         raise ConfigError(
             "until adversarial_start the generator learns from its terms alone, and this experiment has none",

@@ -78,8 +78,8 @@ class Team:
     @property
     def critic_start(self) -> int:
         """The step from which the critic learns."""
-        start, early = self.train.adversarial_start, self.train.critic_start
-        return start if early is None else min(start, early)
+        early = self.train.critic_start
+        return self.train.adversarial_start if early is None else early
 
     @property
     def dtype(self) -> torch.dtype:

@@ -48,6 +48,7 @@ PUBLISHED_ENTROPY, TOLERANCE = 5.7485, 0.005
 def twin(seeds: Sequence[int], share: float, jobs: int, out: Path) -> dict[str, Any]:
     """Both methods and the controls on the oracle of 50 tokens; `share` cuts the steps, for tests."""
     found: dict[str, Any] = {}
+    samples = max(500, round(min(share, 1.0) * 10_000))
     controls = {"text.sentences": ("constant", "shuffled"), "text.gumbel": ()}
     for recipe, steps in TWIN_STEPS.items():
         comparison = compared(
@@ -55,14 +56,14 @@ def twin(seeds: Sequence[int], share: float, jobs: int, out: Path) -> dict[str, 
             seeds=seeds,
             controls=controls[recipe],
             steps=max(1, round(share * steps)),
-            overrides=["preset=oracle", "train.preview_every=0", "train.eval_samples=10000"],
+            overrides=["preset=oracle", "train.preview_every=0", f"train.eval_samples={samples}"],
             out=out,
             jobs=jobs,
             say=say,
         )
         found[recipe] = comparison.as_json()
     at_start = compared(
-        "text.sentences", seeds=[0], controls=(), steps=1, overrides=["preset=oracle", "train.eval_samples=10000"],
+        "text.sentences", seeds=[0], controls=(), steps=1, overrides=["preset=oracle", f"train.eval_samples={samples}"],
         out=out / "start", say=say,
     )  # fmt: skip
     found["j_at_start"] = at_start.values("none", "j")[0]
