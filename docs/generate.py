@@ -206,7 +206,8 @@ def _online(offline: bool) -> str:
 
 
 def _figures(better: Mapping[str, str]) -> str:
-    return ", ".join(f"`{name}` ({way} is better)" for name, way in better.items())
+    said = {"real": "as real is best", "lower": "lower is better", "higher": "higher is better"}
+    return ", ".join(f"`{name}` ({said[way]})" for name, way in better.items())
 
 
 def _needs(needs: tuple[str, ...]) -> str:

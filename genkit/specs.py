@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any, Literal
 
-Better = Literal["lower", "higher"]
+Better = Literal["lower", "higher", "real"]
+"""Which direction of a figure is better; ``real``: the nearer to what real samples get. Where nonsense or repetition
+can pass what real samples get, as with diversity or copying, neither more nor less is better."""
 
 
 def resolve(import_string: str) -> Any:
@@ -93,7 +95,7 @@ class MetricSpec:
     modality: str
     summary: str
     better: Mapping[str, Better]
-    """Each figure the metric returns, and which direction is better."""
+    """Each figure the metric returns, and which direction is better: lower, higher or as real."""
     config: str
     build: str
     """Import string of ``build(config, facts) -> Metric``."""

@@ -145,7 +145,7 @@ def evaluate(
     table = Table("metric", "value", "real against real", "better", box=None)
     for score in scores:
         floor = "none" if score.floor is None else f"{score.floor:.4g}"
-        table.add_row(score.title, f"{score.value:.4g}", floor, score.better)
+        table.add_row(score.title, f"{score.value:.4g}", floor, "as real" if score.better == "real" else score.better)
     console = Console()
     console.print(table)
     for protocol in {json.dumps(score.protocol, sort_keys=True, default=str): score for score in scores}:

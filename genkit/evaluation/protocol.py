@@ -56,4 +56,5 @@ class Score:
 
     def __str__(self) -> str:
         floor = "no second real set" if self.floor is None else f"real against real {self.floor:.4g}"
-        return f"{self.title}: {self.value:.4g} ({floor}; {self.better} is better)"
+        best = "as real is best" if self.better == "real" else f"{self.better} is better"
+        return f"{self.title}: {self.value:.4g} ({floor}; {best})"

@@ -291,7 +291,12 @@ class Trainer:
             known = ", ".join(sorted(self.metrics)) or "none"
             raise ConfigError(f"no metric is called {name!r}", where="train.keep_best", fix=f"there are: {known}")
         directions = {key: way for metric in self.experiment.metrics for key, way in metric.better.items()}
-        value = self.metrics[name] if directions.get(name, "lower") == "lower" else -self.metrics[name]
+        way = directions.get(name, "lower")
+        if way == "real":
+            raise ConfigError(
+                f"neither more nor less of {name} is better: no checkpoint is best in it", where="train.keep_best"
+            )
+        value = self.metrics[name] if way == "lower" else -self.metrics[name]
         if self._best is None or value < self._best:
             self._best = value
             checkpoint.mark_best(self.run, self.step)

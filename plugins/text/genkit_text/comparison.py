@@ -69,12 +69,28 @@ class Comparison:
         """A figure's value for each seed."""
         return [trial.scores[figure]["value"] for trial in self.trials if trial.control == control]
 
+    def merits(self, control: str, figure: str) -> list[float] | None:
+        """A figure for each seed, the higher the better: itself, its negative, or minus its distance from what real
+        samples get; None where that is not known."""
+        merits = []
+        for trial in self.trials:
+            if trial.control != control:
+                continue
+            value, floor, better = (trial.scores[figure][key] for key in ("value", "floor", "better"))
+            if better != "real":
+                merits.append(value if better == "higher" else -value)
+            elif floor is not None:
+                merits.append(-abs(value - floor))
+            else:
+                return None
+        return merits
+
     def difference(self, control: str, figure: str) -> tuple[float, float]:
-        """The recipe less a control, seed by seed, signed so that above 0 is better: mean and standard error."""
-        sign = 1 if self.trials[0].scores[figure]["better"] == "higher" else -1
-        pairs = zip(self.values(ADVERSARY, figure), self.values(control, figure), strict=True)
-        apart = [sign * (ours - theirs) for ours, theirs in pairs]
-        return mean_and_error(apart)
+        """The recipe's merits less a control's, seed by seed: mean and standard error; 0 where there are none."""
+        ours, theirs = self.merits(ADVERSARY, figure), self.merits(control, figure)
+        if ours is None or theirs is None:
+            return 0.0, 0.0
+        return mean_and_error([one - other for one, other in zip(ours, theirs, strict=True)])
 
     def judge(self, control: str, figure: str) -> int:
         """1 when the recipe is better than a control, -1 when it is worse, 0 when the seeds can not tell (two-sided t
@@ -88,6 +104,8 @@ class Comparison:
 
     def verdict(self) -> str:
         """In words, whether the adversary helped."""
+        if not self.controls:
+            return "No control was run, so nothing is said of the adversary."
         if len(self.seeds) < 2:
             return "One seed: no difference can be told from chance. Run three or more: --seeds 0,1,2"
         judged = {figure: [self.judge(control, figure) for control in self.controls] for figure in self.figures}

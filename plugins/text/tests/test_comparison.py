@@ -40,6 +40,20 @@ def test_being_worse_than_a_control_is_said():
     assert "Nothing here shows" in found.verdict()
 
 
+def test_where_real_is_best_both_too_much_and_too_little_count_as_far():
+    found = Comparison("toy", trials(none=[1.0, 1.1, 0.9], constant=[-3.0, -3.1, -2.9], shuffled=[3.0, 3.1, 2.9]))
+    for trial in found.trials:
+        trial.scores["j"]["better"] = "real"
+    assert [found.judge(control, "j") for control in found.controls] == [1, 1]
+    for trial in found.trials:
+        trial.scores["j"]["floor"] = None
+    assert [found.judge(control, "j") for control in found.controls] == [0, 0]
+
+
+def test_without_a_control_nothing_is_said_of_the_adversary():
+    assert Comparison("toy", trials(none=[1.0, 2.0])).verdict().startswith("No control was run")
+
+
 def test_one_seed_says_nothing():
     assert Comparison("toy", trials(none=[1.0], constant=[9.0])).verdict().startswith("One seed")
 

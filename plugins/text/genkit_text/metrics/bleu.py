@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from genkit import Metric, Samples, UsageError
 from genkit_text.metrics.config import BleuConfig
 from genkit_text.metrics.ngrams import Integers, count_by_row, flatten, ngrams
+from genkit_text.metrics.specs import FIGURES
 from genkit_text.metrics.texts import WORDS, Reader, choose
 
 SMOOTHING = 0.1
@@ -123,10 +124,7 @@ class Bleu(Metric):
         seed: what their choice depends on.
     """
 
-    better = {  # noqa: RUF012 (the contract's own form)
-        **{f"bleu{n}": "higher" for n in ORDERS},
-        **{f"self_bleu{n}": "lower" for n in ORDERS},
-    }
+    better = FIGURES["bleu"]
 
     def __init__(self, reader: Reader, *, hypotheses: int = 1000, references: int = 1000, seed: int = 0) -> None:
         self.reader, self.hypotheses, self.references, self.seed = reader, hypotheses, references, seed

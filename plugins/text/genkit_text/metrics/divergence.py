@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from genkit import Metric, Samples, UsageError
 from genkit_text.metrics.config import DivergenceConfig
+from genkit_text.metrics.specs import FIGURES
 
 Who = Literal["data", "generator"]
 FIXES: Mapping[Who, str] = {
@@ -24,15 +25,7 @@ class Divergence(Metric):
     lacks is the entropy: reverse KL(g‖p) = NLL_oracle - H(g), forward KL(p‖g) = NLL_gen - H(p), J their sum.
     """
 
-    better = {  # noqa: RUF012 (the contract's own form)
-        "j": "lower",
-        "forward_kl": "lower",
-        "reverse_kl": "lower",
-        "nll_oracle": "lower",
-        "nll_gen": "lower",
-        "entropy_gen": "higher",
-        "entropy_data": "higher",
-    }
+    better = FIGURES["divergence"]
 
     def __call__(self, real: Samples, fake: Samples) -> dict[str, float]:
         """The figures. Raises UsageError when the data or the generator has no density, or a token has probability
@@ -47,7 +40,6 @@ class Divergence(Metric):
             "nll_oracle": nll_oracle,
             "nll_gen": nll_gen,
             "entropy_gen": entropy_gen,
-            "entropy_data": entropy_data,
         }
 
     def protocol(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from genkit import Metric, Samples
 from genkit_text.metrics.config import DiversityConfig
 from genkit_text.metrics.ngrams import count_by_row, flatten, ngrams
+from genkit_text.metrics.specs import FIGURES
 from genkit_text.metrics.texts import WORDS, Reader, choose
 
 REPEATED = 4
@@ -44,14 +45,7 @@ class Diversity(Metric):
         seed: what their choice depends on.
     """
 
-    better = {  # noqa: RUF012 (the contract's own form)
-        "distinct1": "higher",
-        "distinct2": "higher",
-        "distinct3": "higher",
-        "unique": "higher",
-        "repetition": "lower",
-        "length_difference": "lower",
-    }
+    better = FIGURES["diversity"]
 
     def __init__(self, reader: Reader, *, count: int = 1000, seed: int = 0) -> None:
         self.reader, self.count, self.seed = reader, count, seed

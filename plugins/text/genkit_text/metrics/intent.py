@@ -8,6 +8,7 @@ from typing import Any
 from genkit import ConfigError, DataError, Metric, Samples
 from genkit_text.data.emails import intent_of_message, intent_of_reply
 from genkit_text.metrics.config import IntentConfig
+from genkit_text.metrics.specs import FIGURES
 from genkit_text.metrics.texts import Reader
 
 
@@ -19,7 +20,7 @@ class Intent(Metric):
         reader: reads the texts.
     """
 
-    better = {"intent": "higher", "intent_worst": "higher"}  # noqa: RUF012 (the contract's own form)
+    better = FIGURES["intent"]
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader

@@ -10,6 +10,7 @@ import numpy as np
 
 from genkit import ConfigError, Metric, Samples
 from genkit_text.metrics.config import LabelAgreementConfig
+from genkit_text.metrics.specs import FIGURES
 from genkit_text.metrics.texts import WORDS, Reader
 
 
@@ -54,10 +55,7 @@ class LabelAgreement(Metric):
     """
 
     reference: Literal["held-out", "train"] = "train"
-    better = {  # noqa: RUF012 (the contract's own form)
-        "label_agreement": "higher",
-        "label_agreement_over_chance": "higher",
-    }
+    better = FIGURES["label_agreement"]
 
     def __init__(self, reader: Reader, *, smoothing: float = 0.3) -> None:
         self.reader, self.smoothing = reader, smoothing

@@ -9,6 +9,7 @@ from typing import Any
 from genkit import Metric, Samples, evaluation
 from genkit_text.metrics.config import LikelihoodConfig
 from genkit_text.metrics.divergence import cross_entropy
+from genkit_text.metrics.specs import FIGURES
 from genkit_text.metrics.texts import Reader, read_rows
 
 
@@ -20,7 +21,7 @@ class Likelihood(Metric):
         reader: reads the reference's texts.
     """
 
-    better = {"nll": "lower", "bits_per_character": "lower"}  # noqa: RUF012 (the contract's own form)
+    better = FIGURES["likelihood"]
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader

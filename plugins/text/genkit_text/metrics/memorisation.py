@@ -10,6 +10,7 @@ import numpy as np
 from genkit import Metric, Samples
 from genkit_text.metrics.config import MemorisationConfig
 from genkit_text.metrics.copying import longest_copied
+from genkit_text.metrics.specs import FIGURES
 from genkit_text.metrics.texts import WORDS, Reader
 
 
@@ -23,13 +24,7 @@ class Memorisation(Metric):
     """
 
     reference: Literal["held-out", "train"] = "train"
-    better = {  # noqa: RUF012 (the contract's own form)
-        "copied_share": "lower",
-        "copied_share_max": "lower",
-        "copied_words": "lower",
-        "copied_words_max": "lower",
-        "exact_copies": "lower",
-    }
+    better = FIGURES["memorisation"]
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader

@@ -8,6 +8,7 @@ from typing import Any
 from genkit import Metric, Samples
 from genkit_text.metrics.config import NgramPerplexityConfig
 from genkit_text.metrics.kneser_ney import KneserNey
+from genkit_text.metrics.specs import FIGURES
 from genkit_text.metrics.texts import WORDS, Reader
 
 
@@ -24,10 +25,7 @@ class NgramPerplexity(Metric):
         order: words in the longest n-gram.
     """
 
-    better = {  # noqa: RUF012 (the contract's own form)
-        "ngram_perplexity": "lower",
-        "reverse_ngram_perplexity": "lower",
-    }
+    better = FIGURES["ngram_perplexity"]
 
     def __init__(self, reader: Reader, *, order: int = 3) -> None:
         self.reader, self.order = reader, order

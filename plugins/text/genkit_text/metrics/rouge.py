@@ -13,6 +13,7 @@ import torch
 from genkit import DataError, Metric, Samples, evaluation
 from genkit_text.metrics.config import PairsConfig, RougeConfig
 from genkit_text.metrics.copying import longest_in_own
+from genkit_text.metrics.specs import FIGURES
 from genkit_text.metrics.texts import WORDS, Reader, read_rows, split_words
 
 _ROUGE_WORD = re.compile(r"[^\W_]+")
@@ -75,7 +76,7 @@ class Rouge(Metric):
         reader: reads the texts.
     """
 
-    better = {"rouge1": "higher", "rouge2": "higher", "rougeL": "higher"}  # noqa: RUF012 (the contract's own form)
+    better = FIGURES["rouge"]
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
@@ -108,7 +109,7 @@ class Pairs(Metric):
         copied: a response copies its prompt when one span of the prompt holds this share of its words.
     """
 
-    better = {"length_ratio_error": "lower", "prompt_copies": "lower"}  # noqa: RUF012 (the contract's own form)
+    better = FIGURES["pairs"]
 
     def __init__(self, reader: Reader, *, copied: float = 0.8) -> None:
         self.reader, self.copied = reader, copied

@@ -3,115 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 from genkit import MetricSpec
+
+Better = Literal["lower", "higher", "real"]
+
+
+def _figures(
+    *, lower: tuple[str, ...] = (), higher: tuple[str, ...] = (), real: tuple[str, ...] = ()
+) -> Mapping[str, Better]:
+    directions: dict[str, Better] = {}
+    for way, names in (("lower", lower), ("higher", higher), ("real", real)):
+        directions |= dict.fromkeys(names, way)  # type: ignore[arg-type]
+    return MappingProxyType(directions)
+
+
+# What colder sampling, nonsense or repetition can push past real text is best as real text has it.
+FIGURES: Mapping[str, Mapping[str, Better]] = {
+    "divergence": _figures(lower=("j", "forward_kl", "reverse_kl", "nll_gen"), real=("nll_oracle", "entropy_gen")),
+    "likelihood": _figures(lower=("nll", "bits_per_character")),
+    "bleu": _figures(real=tuple(f"{name}{order}" for name in ("bleu", "self_bleu") for order in (2, 3, 4, 5))),
+    "diversity": _figures(
+        lower=("length_difference",), real=("distinct1", "distinct2", "distinct3", "unique", "repetition")
+    ),
+    "ngram_perplexity": _figures(lower=("reverse_ngram_perplexity",), real=("ngram_perplexity",)),
+    "memorisation": _figures(
+        real=("copied_share", "copied_share_max", "copied_words", "copied_words_max", "exact_copies")
+    ),
+    "frechet": _figures(lower=("frechet",)),
+    "mauve": _figures(higher=("mauve",), lower=("mauve_spread",)),
+    "rouge": _figures(higher=("rouge1", "rouge2", "rougeL")),
+    "pairs": _figures(lower=("length_ratio_error",), real=("prompt_copies",)),
+    "intent": _figures(higher=("intent", "intent_worst")),
+    "label_agreement": _figures(higher=("label_agreement", "label_agreement_over_chance")),
+}
+"""Each metric's figures, without an extractor's name, and which direction is better."""
 
 
 def metric_specs() -> list[MetricSpec]:
     """The text metrics."""
     return [
+        _spec("divergence", "Forward and reverse KL from an oracle, and their sum J.", "Divergence"),
+        _spec("likelihood", "Likelihood of held-out texts under the generator.", "Likelihood"),
         _spec(
-            "divergence",
-            "Forward and reverse KL from an oracle, and their sum J.",
-            "Divergence",
-            lower=("j", "forward_kl", "reverse_kl", "nll_oracle", "nll_gen"),
-            higher=("entropy_gen", "entropy_data"),
-        ),
-        _spec(
-            "likelihood",
-            "Likelihood of held-out texts under the generator.",
-            "Likelihood",
-            lower=("nll", "bits_per_character"),
-        ),
-        _spec(
-            "bleu",
-            "BLEU-2 to 5 against real texts, and self-BLEU with each sample left out of its references.",
-            "Bleu",
-            higher=("bleu2", "bleu3", "bleu4", "bleu5"),
-            lower=("self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5"),
+            "bleu", "BLEU-2 to 5 against real texts, and self-BLEU with each sample left out of its references.", "Bleu"
         ),
         _spec(
             "diversity",
             "Distinct n-grams and samples, repetition, and how far the length is from real.",
             "Diversity",
-            higher=("distinct1", "distinct2", "distinct3", "unique"),
-            lower=("repetition", "length_difference"),
         ),
         _spec(
             "ngram_perplexity",
-            "Perplexity under a Kneser-Ney n-gram model, from real to samples and back.",
+            "Perplexity of samples under an n-gram model of real texts, and the reverse.",
             "NgramPerplexity",
             module="perplexity",
-            lower=("ngram_perplexity", "reverse_ngram_perplexity"),
         ),
-        _spec(
-            "memorisation",
-            "The longest spans that samples copy from the training data.",
-            "Memorisation",
-            lower=("copied_share", "copied_share_max", "copied_words", "copied_words_max", "exact_copies"),
-        ),
-        _spec(
-            "frechet",
-            "Fréchet distance (Heusel et al. 2017) between embeddings of texts.",
-            "Frechet",
-            module="embedding",
-            lower=("frechet",),
-        ),
-        _spec(
-            "mauve",
-            "Area under the divergence frontier (Pillutla et al. 2021) between embeddings of texts.",
-            "Mauve",
-            higher=("mauve",),
-            lower=("mauve_spread",),
-        ),
-        _spec(
-            "rouge",
-            "ROUGE-1, 2 and L of responses against the real ones.",
-            "Rouge",
-            higher=("rouge1", "rouge2", "rougeL"),
-        ),
+        _spec("memorisation", "The longest spans that samples copy from the training texts.", "Memorisation"),
+        _spec("frechet", "Fréchet distance in the features of an extractor.", "Frechet", module="embedding"),
+        _spec("mauve", "MAUVE (Pillutla et al. 2021) in the features of an extractor.", "Mauve", module="mauve"),
+        _spec("rouge", "ROUGE-1, 2 and L of responses against the real ones to the same prompts.", "Rouge"),
         _spec(
             "pairs",
-            "Length of responses against real ones, and how many copy their prompt.",
+            "Lengths of responses beside the real ones, and responses that copy the prompt.",
             "Pairs",
             module="rouge",
-            lower=("length_ratio_error", "prompt_copies"),
         ),
-        _spec(
-            "intent",
-            "The share of replies that answer what the e-mail asks for (text.emails).",
-            "Intent",
-            higher=("intent", "intent_worst"),
-        ),
+        _spec("intent", "Template e-mails: replies whose intent is the message's.", "Intent"),
         _spec(
             "label_agreement",
-            "The share of samples that a bag-of-words classifier gives the label asked for.",
+            "How often a bag-of-words classifier sees the label that was asked for.",
             "LabelAgreement",
-            higher=("label_agreement", "label_agreement_over_chance"),
         ),
     ]
 
 
-def _spec(
-    name: str,
-    summary: str,
-    prefix: str,
-    *,
-    module: str | None = None,
-    lower: tuple[str, ...] = (),
-    higher: tuple[str, ...] = (),
-) -> MetricSpec:
+def _spec(name: str, summary: str, prefix: str, *, module: str | None = None) -> MetricSpec:
     """A metric whose module, unless named, is called as it is."""
-    better: Mapping[str, Literal["lower", "higher"]] = {
-        **dict.fromkeys(lower, "lower"),
-        **dict.fromkeys(higher, "higher"),
-    }
     return MetricSpec(
         name=f"text.{name}",
         modality="text",
         summary=summary,
-        better=better,
+        better=FIGURES[name],
         config=f"genkit_text.metrics.config:{prefix}Config",
         build=f"genkit_text.metrics.{module or name}:build_{name}",
     )
