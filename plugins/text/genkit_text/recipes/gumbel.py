@@ -101,7 +101,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "steps": 450,
             "minutes": None,
         },
-        "optim": {"generator": {"lr": 1e-3, "betas": [0.5, 0.99]}, "critic": {"lr": 1e-3, "betas": [0.5, 0.99]}},
+        "optim": {"generator": {"lr": 2e-3, "betas": [0.5, 0.99]}, "critic": {"lr": 1e-3, "betas": [0.5, 0.99]}},
         "ema": {"half_life": None},
         "metrics": [{"name": "text.divergence"}],
     },
