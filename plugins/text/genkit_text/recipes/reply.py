@@ -16,13 +16,13 @@ NETS = Model(
     generator=Part("text.transformer", width=128, layers=3, heads=4),
     critic=Part("text.transformer_critic", width=128, layers=2, heads=4),
 )
-WARM_UP = 400
+WARM_UP = 800
 BATCH = 32
 TRAIN = Train(
     batch_size=BATCH,
     minutes=20.0,
     adversarial_start=WARM_UP,
-    critic_start=WARM_UP - 200,
+    critic_start=WARM_UP - 300,
     samples_per_condition=4,
     clip_generator=0.5,
     clip_critic=1.0,
@@ -33,11 +33,11 @@ TRAIN = Train(
     checkpoint_every=400,
 )
 OPTIM = Optim(
-    generator=Optimizer(lr=Ramp(start=2e-3, end=5e-5, over=WARM_UP * BATCH, warmup=3_000), betas=(0.9, 0.99)),
+    generator=Optimizer(lr=Ramp(start=2e-3, end=2e-5, over=WARM_UP * BATCH, warmup=3_000), betas=(0.9, 0.99)),
     critic=Optimizer(lr=3e-4, betas=(0.9, 0.99)),
 )
 # A critic of whole replies judges them once: the reward is the group's own, in units of its deviation.
-REWARD = Reward(clamp=None, gamma=1.0, baseline="group", standardise=True, kl=0.05)
+REWARD = Reward(clamp=None, gamma=1.0, baseline="group", standardise=True, kl=0.1)
 MEASURES = (Part("text.rouge"), Part("text.pairs"), Part("text.likelihood"), Part("text.diversity"))
 
 
@@ -55,6 +55,8 @@ class ReplyRecipe(TextRecipe):
     """The adversarial loss, by name; rpgan on pairs of one prompt is Bradley-Terry's."""
     reward: Reward = REWARD
     """From the critic's logits to advantages."""
+    likelihood: float = 0.1
+    """Weight of the likelihood beside the adversary; until it starts, the weight is 1."""
     train: Train = TRAIN
     """How long, how large and how the loop runs."""
     optim: Optim = OPTIM
@@ -88,6 +90,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     # Extra `hf`: a GPT-2 of transformers, from nothing.
     "gpt2": {
         "model": {"generator": {"name": "text.causal_lm", "config": TINY_GPT2}},
-        "optim": {"generator": {"lr": {"start": 1e-3, "end": 5e-5, "over": WARM_UP * BATCH, "warmup": 3_000}}},
+        "optim": {"generator": {"lr": {"start": 1e-3, "end": 2e-5, "over": WARM_UP * BATCH, "warmup": 3_000}}},
     },
 }
