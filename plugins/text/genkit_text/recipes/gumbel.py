@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from genkit import Ema, Model, Optim, Optimizer, Part, Ramp, Train
-from genkit_text.recipes.sentences import MEASURES
+from genkit import Ema, Model, Optim, Part, Train
+from genkit_text.recipes import sentences
 from genkit_text.recipes.settings import TextRecipe
 
 if TYPE_CHECKING:
@@ -17,25 +17,10 @@ NETS = Model(
     generator=Part("text.lstm", width=256, tied=True, relaxation="straight_through"),
     critic=Part("text.lstm_critic", width=128, dropout=0.1),
 )
-WARM_UP = 2_000
-BATCH = 32
-TRAIN = Train(
-    batch_size=BATCH,
-    minutes=15.0,
-    adversarial_start=WARM_UP,
-    critic_start=WARM_UP - 500,
-    critic_steps=2,
-    clip_generator=1.0,
-    precision="fp32",
-    compile="off",
-    log_every=100,
-    preview_every=500,
-    checkpoint_every=1000,
-)
-OPTIM = Optim(
-    generator=Optimizer(lr=Ramp(start=3e-3, end=2e-4, over=WARM_UP * BATCH, warmup=5_000), betas=(0.9, 0.99)),
-    critic=Optimizer(lr=5e-4, betas=(0.5, 0.99)),
-)
+BATCH = 32  # half of text.sentences: a relaxed draw holds the whole vocabulary at every position
+TRAIN = replace(sentences.TRAIN, batch_size=BATCH, critic_steps=2)
+FALLING = replace(sentences.FALLING, over=sentences.WARM_UP * BATCH, warmup=5_000)
+OPTIM = replace(sentences.OPTIM, generator=replace(sentences.OPTIM.generator, lr=FALLING))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +41,7 @@ class GumbelRecipe(TextRecipe):
     """One optimiser for each network."""
     ema: Ema = Ema(half_life=5_000.0)
     """The average of the generator's weights, which is what samples are drawn from."""
-    metrics: tuple[Part, ...] = MEASURES
+    metrics: tuple[Part, ...] = sentences.MEASURES
     """What an evaluation measures."""
     preview: int = 16
     """Samples in a preview."""

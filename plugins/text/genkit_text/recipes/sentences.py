@@ -28,10 +28,12 @@ TRAIN = Train(
     preview_every=500,
     checkpoint_every=1000,
 )
-# The likelihood's rate falls until the adversary starts, whose steps are small.
+# The likelihood's rate falls until the adversary starts, whose steps are small. With 2e-4 left, the critic was right on
+# 50 % of the logits for 750 steps; against the same generator at rest it was right on 56 % of the tokens after 100.
+FALLING = Ramp(start=3e-3, end=5e-5, over=WARM_UP * BATCH, warmup=10_000)
 OPTIM = Optim(
-    generator=Optimizer(lr=Ramp(start=3e-3, end=2e-4, over=WARM_UP * BATCH, warmup=10_000), betas=(0.9, 0.99)),
-    critic=Optimizer(lr=5e-4, betas=(0.5, 0.99)),
+    generator=Optimizer(lr=FALLING, betas=(0.9, 0.99)),
+    critic=Optimizer(lr=1e-3, betas=(0.5, 0.99)),
 )
 REWARD = Reward()
 MEASURES = (
