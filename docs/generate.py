@@ -239,7 +239,7 @@ PAGES: Mapping[str, Callable[[], str]] = {"cli.md": cli_page, "recipes.md": reci
 
 def pages() -> dict[str, tuple[str, str]]:
     """Each generated page: what it is and what it should be. Raises ValueError for a page without the marker."""
-    plugins = DOCS.parent / "plugins"
+    plugins = Path(__file__).parents[1] / "plugins"
     ours = [name for name in ("image", "text", "audio") if (plugins / name / f"genkit_{name}/plugin.py").is_file()]
     configure_plugins(only=[*ours, "points"], strict=True)
     found = {}
