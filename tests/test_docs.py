@@ -75,8 +75,6 @@ def test_generated_pages_depend_on_neither_terminal_nor_environment(monkeypatch:
 def docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of docs/ that the generator works on."""
     shutil.copytree(ROOT / "docs", tmp_path / "docs")
-    for plugin in (ROOT / "plugins").iterdir():
-        (tmp_path / "plugins" / plugin.name).mkdir(parents=True)
     monkeypatch.setattr(generator, "DOCS", tmp_path / "docs")
     return tmp_path / "docs"
 
