@@ -48,7 +48,7 @@ PUBLISHED_ENTROPY, TOLERANCE = 5.7485, 0.005
 def twin(recipes: Sequence[str], seeds: Sequence[int], share: float, jobs: int, out: Path) -> dict[str, Any]:
     """Both methods and the controls on the oracle of 50 tokens; `share` cuts the steps, for tests."""
     found: dict[str, Any] = {}
-    samples = max(500, round(min(share, 1.0) * 10_000))
+    samples = sample_count(share)
     controls = {"text.sentences": ("constant", "shuffled"), "text.gumbel": ()}
     for recipe in recipes:
         steps = TWIN_STEPS[recipe]
@@ -71,16 +71,27 @@ def twin(recipes: Sequence[str], seeds: Sequence[int], share: float, jobs: int, 
     return found
 
 
+def sample_count(share: float) -> int:
+    """Samples in an evaluation."""
+    return max(500, round(min(share, 1.0) * 10_000))
+
+
 # --- full size -------------------------------------------------------------------------------------------------------
 
 
 def systems(budget: float, data: Sequence[str]) -> dict[str, tuple[str, list[str], int]]:
     """Name -> recipe, overrides and steps. `budget` cuts everything, for tests."""
     early, late, dense, rolled = (max(1, round(budget * steps)) for steps in (5 * EPOCH, 30 * EPOCH, 900, 30))
-    common = ["model.generator.width=32", "train.eval_samples=10000", "train.preview_every=0", *data]
+    common = ["model.generator.width=32", f"train.eval_samples={sample_count(budget)}", "train.preview_every=0", *data]
     falling = f"optim.generator.lr={{start: 1e-2, end: 5e-4, over: {early * BATCH}}}"
     ours = ["preset=oracle", *common, falling, f"train.adversarial_start={early}", "train.clip_generator=5"]
-    seqgan = [*common, f"train.adversarial_start={late}", f"train.critic_start={max(0, late - 1500)}"]
+    # The authors' critic learns for 15 epochs between two steps of the generator; three updates have to do here.
+    seqgan = [
+        *common,
+        f"train.adversarial_start={late}",
+        f"train.critic_start={max(0, late - 500)}",
+        "train.critic_steps=3",
+    ]
     return {
         "likelihood, 5 epochs": ("text.sentences", [*ours, "control=likelihood", "likelihood=1"], early),
         "likelihood, continued": ("text.sentences", [*ours, "control=likelihood", "likelihood=1"], early + dense),
@@ -126,7 +137,7 @@ def full(
     vocabulary: int, seeds: Sequence[int], budget: float, jobs: int, parameters: Path | None, out: Path
 ) -> dict[str, Any]:
     """Every system's curve for every seed, and the oracle's entropy."""
-    count = max(64, round(min(1.0, budget) * 10_000))
+    count = sample_count(budget)
     source = str(parameters) if parameters else None
     held_out = open_oracle(OracleConfig(vocabulary=vocabulary, parameters=source, examples=BATCH)).held_out()
     assert held_out is not None
