@@ -1,7 +1,7 @@
 # Two commands work on a fresh machine with Python and make: `make run` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-PACKAGES := -e plugins/image -e "./plugins/text[lora]" -e examples/genkit-points
+PACKAGES := -e plugins/image -e "./plugins/text[lora]" -e plugins/audio -e examples/genkit-points
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := pyproject.toml $(wildcard plugins/*/pyproject.toml examples/*/pyproject.toml)
 

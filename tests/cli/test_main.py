@@ -204,7 +204,7 @@ def test_every_state_at_once_and_the_others_work(genkit_command, distributions):
     only = [name for name in distributions.names if name != "ignored"]
     listed = genkit_command("--no-plugin", "unwanted", "plugins", "--json", only=only)
     assert listed.code == 0
-    installed = ("image", "text", "points")
+    installed = ("image", "text", "audio", "points")
     states = [(row["name"], row["state"]) for row in json.loads(listed.out) if row["name"] not in installed]
     assert states == [
         ("core", "ok"), ("ignored", "blocked"), ("misspelt", "broken"), ("new", "incompatible"), ("raises", "broken"),

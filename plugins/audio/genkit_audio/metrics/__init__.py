@@ -1,0 +1,1 @@
+"""Scores of waveforms: against the real one of the same condition, and against real ones as a whole."""

@@ -1,0 +1,34 @@
+"""`audio.combined`: several critics in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from genkit import ConfigError
+from genkit_audio.facts import AudioFacts
+from genkit_audio.models.config import CombinedConfig
+from genkit_audio.models.labels import label_count
+from genkit_audio.models.spectral_critics import band_critics, frames_critics, resolution_critics
+from genkit_audio.models.wave_critics import Ensemble, period_critics, scale_critics
+
+
+def build_combined(config: CombinedConfig, facts: Mapping[str, Any]) -> Ensemble:
+    """The critic for the data that `facts` describe. Raises ConfigError when the config names none."""
+    classes = label_count(AudioFacts.of(facts))
+    members: list[nn.Module] = []
+    if config.multi_period is not None:
+        members += period_critics(config.multi_period, classes)
+    if config.multi_scale is not None:
+        members += scale_critics(config.multi_scale, classes)
+    if config.multi_resolution is not None:
+        members += resolution_critics(config.multi_resolution, classes)
+    if config.multi_band is not None:
+        members += band_critics(config.multi_band, classes)
+    if config.frames is not None:
+        members += frames_critics(config.frames, classes)
+    if not members:
+        raise ConfigError("a combined critic of no critics", where="model.critic", fix="--set model.critic.frames={}")
+    return Ensemble(members)
