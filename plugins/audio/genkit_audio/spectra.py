@@ -70,8 +70,8 @@ class InverseSTFT(nn.Module):
     """Waveforms [B, F·hop] from spectra: the least-squares inverse of `spectrum` (Griffin and Lim 1984, eq. 6).
 
     x = Σ_f w (IDFT X_f) / Σ_f w², frames shifted by hop. The inverse transform is four products with a basis, of
-    cosines and sines at even and odd bins, a quarter of a period each: symmetry gives the rest. So it exports to ONNX, compiles
-    whole, runs on ``meta``, and costs a quarter of what one product would.
+    cosines and sines at even and odd bins, a quarter of a period each: symmetry gives the rest. So it exports to ONNX,
+    compiles whole, runs on ``meta``, and costs a quarter of what one product would.
 
     Args:
         fft: samples in a transform, a multiple of 4.
