@@ -202,7 +202,6 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "step": (["sample", "{small}", "--checkpoint", "11"], 1, "there are: 10, 20"),
     "condition": (["sample", "{small}", "--condition", "label=3"], 2, "takes no condition"),
     "blocked plugin": (["--no-plugin", "points", *RING], 3, "points"),
-    "missing plugin": (["run", "audio.drums"], 3, "audio"),
 }
 
 

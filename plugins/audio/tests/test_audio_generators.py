@@ -172,7 +172,7 @@ def test_folding_weight_norm_changes_nothing_but_the_names(name):
     assert not any("parametrizations" in key for key in folded(network).state_dict())
 
 
-@pytest.mark.parametrize("name", VOCODERS)
+@pytest.mark.parametrize("name", ["vocos", "hifigan", "istftnet", "bigvgan"])
 def test_a_vocoder_exports_to_onnx_for_any_number_of_frames(name, tmp_path):
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")

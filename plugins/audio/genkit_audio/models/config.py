@@ -202,7 +202,7 @@ class FramesCriticConfig:
     width: Count = 192
     """Channels of each layer."""
     layers: Count = 3
-    """Convolutions over frames before the last; all but the first halve the rate."""
+    """Convolutions before the last: the first of each frame by itself, the others over frames, halving their rate."""
 
 
 @dataclass(frozen=True, kw_only=True)

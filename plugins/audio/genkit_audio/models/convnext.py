@@ -33,7 +33,8 @@ class ConvNeXtBlock(nn.Module):
             gain, shift = style[:, None].chunk(2, -1)
             h = h * (1 + gain) + shift
         h = self.narrow(F.gelu(self.widen(h)))
-        return x + self.scale * h
+        out: Tensor = x + self.scale * h
+        return out
 
     def _mixed(self, x: Tensor) -> Tensor:
         """`mix`, as a convolution of two dimensions whose channels stay last in memory: nothing is copied."""

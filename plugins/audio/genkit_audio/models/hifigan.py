@@ -29,6 +29,8 @@ class Activation(nn.Module):
 
     reach: int = 0
     """Samples to either side that it looks at."""
+    owns: bool = False
+    """Whether what it is given is needed by nobody else, so that it may be overwritten."""
 
 
 class Leaky(Activation):
@@ -38,7 +40,7 @@ class Leaky(Activation):
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(x, SLOPE)
+        return F.leaky_relu(x, SLOPE, inplace=self.owns)
 
 
 MakeActivation = Callable[[int], Activation]
@@ -60,6 +62,9 @@ class ResidualBlock(nn.Module):
         self.second = nn.ModuleList(_same(width, kernel, 1) for _ in dilations) if double else None
         self.first_acts = nn.ModuleList(act(width) for _ in dilations)
         self.second_acts = nn.ModuleList(act(width) for _ in dilations) if double else None
+        for part in self.second_acts or ():
+            assert isinstance(part, Activation), "blocks have activations"
+            part.owns = True  # the first convolution's output
         acts = [part for part in self.modules() if isinstance(part, Activation)]
         convolved = sum((kernel - 1) // 2 * (dilation + double) for dilation in dilations)
         self.reach = convolved + sum(part.reach for part in acts)
@@ -149,7 +154,7 @@ class HiFiGAN(Upsampler):
     def synthesise(self, mel: Tensor) -> Tensor:
         x = self.enter(mel)
         for stage in self.stages:
-            x = stage(F.leaky_relu(x, SLOPE))
+            x = stage(F.leaky_relu(x, SLOPE, inplace=True))
         return torch.tanh(self.leave(F.leaky_relu(x, LAST_SLOPE)))[:, 0]
 
 
@@ -164,7 +169,7 @@ class ISTFTNet(Upsampler):
     def synthesise(self, mel: Tensor) -> Tensor:
         x = self.enter(mel)
         for stage in self.stages:
-            x = stage(F.leaky_relu(x, SLOPE))
+            x = stage(F.leaky_relu(x, SLOPE, inplace=True))
         # One frame more than hops: centred frames stand at both ends of the wave.
         x = self.leave(F.pad(F.leaky_relu(x, LAST_SLOPE), (1, 0), mode="reflect"))
         with full_precision(x.device):

@@ -101,7 +101,7 @@ class FramesCritic(nn.Module):
         self.register_buffer("window", window / window.sum(), persistent=False)
         widths = [3 * (fft // 2 + 1)] + [width] * layers
         self.layers = Layers(
-            weight_norm(nn.Conv1d(before, after, 3 if number == 0 else 4, 1 if number == 0 else 2, padding=1))
+            weight_norm(nn.Conv1d(before, after, 4, 2, padding=1) if number else nn.Conv1d(before, after, 1))
             for number, (before, after) in enumerate(pairwise(widths))
         )
         self.head = weight_norm(nn.Conv1d(width, 1, 3, padding=1))
