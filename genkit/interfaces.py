@@ -73,6 +73,9 @@ class Verdict:
     """For each sub-critic its feature maps, for feature matching."""
     mask: Tensor | None = None
     """[B, L], True where a per-token logit counts; None when all do."""
+    weights: Tensor | None = None
+    """[K], a buffer of the critic: how much each of its K sub-critics counts in objectives, feature matching and
+    rewards; None: alike. Penalties do not look at it."""
 
 
 # --- the players -----------------------------------------------------------------------------------------------------

@@ -164,16 +164,19 @@ class ScoreFunction(Estimator):
     def _reward(self, verdict: Verdict, log_prob: Tensor, mask: Tensor) -> Tensor:
         """[B, L]: the clamped logits, those of whole sequences at each row's last token that counts."""
         reward = torch.zeros_like(log_prob)
-        tokens = [one for one in verdict.logits if one.shape == log_prob.shape]
-        whole = [one for one in verdict.logits if one.numel() == len(log_prob) and one.shape != log_prob.shape]
-        if len(tokens) + len(whole) != len(verdict.logits):
-            shapes = ", ".join(str(list(one.shape)) for one in verdict.logits)
+        logits = [widen(one) for one in verdict.logits]
+        if verdict.weights is not None:
+            logits = [one * weight.to(one) for one, weight in zip(logits, verdict.weights.unbind(), strict=True)]
+        tokens = [one for one in logits if one.shape == log_prob.shape]
+        whole = [one for one in logits if one.numel() == len(log_prob) and one.shape != log_prob.shape]
+        if len(tokens) + len(whole) != len(logits):
+            shapes = ", ".join(str(list(one.shape)) for one in logits)
             raise UsageError(f"a reward needs logits {list(log_prob.shape)} or one a row, not {shapes}")
         if tokens:
-            total = torch.stack([widen(one) for one in tokens]).sum(0)
+            total = torch.stack(tokens).sum(0)
             reward = kept(self._clamped(total), token_mask(tokens[0], verdict.mask))
         if whole:
-            total = torch.stack([widen(one).flatten() for one in whole]).sum(0)
+            total = torch.stack([one.flatten() for one in whole]).sum(0)
             at = torch.arange(mask.shape[1], device=mask.device) == _last(mask)[:, None]
             reward = reward + torch.where(at, self._clamped(total)[:, None], 0.0)
         return kept(reward, mask)
@@ -181,12 +184,12 @@ class ScoreFunction(Estimator):
     def _heard(self, verdict: Verdict, turn: GeneratorTurn) -> Verdict:
         """What the generator hears of the critic's verdict."""
         if self.signal == "constant":
-            return Verdict([torch.ones_like(one) for one in verdict.logits], mask=verdict.mask)
+            return Verdict([torch.ones_like(one) for one in verdict.logits], mask=verdict.mask, weights=verdict.weights)
         if self.signal == "critic":
             return verdict
         order = _shuffled(turn)
         mask = None if verdict.mask is None else verdict.mask[order]
-        return Verdict([one[order] for one in verdict.logits], mask=mask)
+        return Verdict([one[order] for one in verdict.logits], mask=mask, weights=verdict.weights)
 
     def _clamped(self, logit: Tensor) -> Tensor:
         return logit if self.clamp is None else logit.clamp(-self.clamp, self.clamp)

@@ -6,7 +6,7 @@ critic is not batch-coupled, over patches, time steps and tokens that count, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TypeAlias
@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves, tree_map
 
+from genkit.adversarial.settings import Reduce
 from genkit.errors import UsageError
 from genkit.interfaces import Augment, Batch, Critic, Judge, Judged, Tree, Verdict
 from genkit.random import Random
 
-Flat: TypeAlias = tuple[list[Tensor], list[list[Tensor]], list[Tensor]]
-"""A verdict as lists of tensors: logits, features, and its mask if it has one."""
+Flat: TypeAlias = tuple[list[Tensor], list[list[Tensor]], dict[str, Tensor]]
+"""A verdict as a tree of tensors: logits, features, and those of mask and weights that it has."""
 Look: TypeAlias = Callable[
     [Critic, Augment | None, Tree, Tree | None, Tensor | None, Tree | None, bool], tuple[Flat, Tensor | None]
 ]
@@ -49,7 +50,9 @@ def look(
     def verdict(point: Tree) -> Flat:
         seen = point if augment is None else augment(point, parameters)
         said = critic(seen, condition, mask)
-        return list(said.logits), [list(maps) for maps in said.features], [] if said.mask is None else [said.mask]
+        rest = {"mask": said.mask, "weights": said.weights}
+        known = {name: one for name, one in rest.items() if one is not None}
+        return list(said.logits), [list(maps) for maps in said.features], known
 
     if not gradient:
         return verdict(input), None
@@ -112,9 +115,8 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
 def _total(flat: Flat) -> Tensor:
     """Σ logits over sub-critics, rows and valid positions, in fp32 or wider."""
-    logits, _, masks = flat
-    mask = masks[0] if masks else None
-    return torch.stack([kept(widen(one), token_mask(one, mask)).sum() for one in logits]).sum()
+    logits, _, rest = flat
+    return torch.stack([kept(widen(one), token_mask(one, rest.get("mask"))).sum() for one in logits]).sum()
 
 
 def widen(tensor: Tensor) -> Tensor:
@@ -145,6 +147,19 @@ def require_floating(input: Tree) -> None:
             f"a penalty on the critic's input needs one floating-point tensor, not {kind}",
             fix="override the critic's penalty_input: return the embedding of tokens, or one tensor for a tree",
         )
+
+
+def reduced(values: Sequence[Tensor], reduce: Reduce, weights: Tensor | None = None) -> Tensor:
+    """The sub-critics' scalars, each times its weight, as their sum or mean.
+
+    Raises UsageError when there is not one weight for each.
+    """
+    each = torch.stack(list(values))
+    if weights is not None:
+        if weights.shape != each.shape:
+            raise UsageError(f"a verdict of {len(each)} sub-critics has weights {list(weights.shape)}")
+        each = each * weights.to(each)
+    return each.sum() if reduce == "sum" else each.mean()
 
 
 def kept(values: Tensor, mask: Tensor | None) -> Tensor:
@@ -235,8 +250,8 @@ class CriticJudge(Judge):
         flat, found = run(
             self.critic, self.augment, asked.input, asked.condition, asked.mask, asked.parameters, gradient
         )
-        logits, features, masks = flat
-        verdict = Verdict(logits, features, masks[0] if masks else None)
+        logits, features, rest = flat
+        verdict = Verdict(logits, features, **rest)
         return replace(asked, verdict=verdict, gradient=found, rounded=_autocasts(logits[0].device))
 
 
@@ -291,6 +306,7 @@ def _split(both: Judged, real: Judged, fake: Judged) -> tuple[Judged, Judged]:
             [one[rows] for one in both.verdict.logits],
             [[one[rows] for one in maps] for maps in both.verdict.features],
             None if both.verdict.mask is None else both.verdict.mask[rows],
+            both.verdict.weights,
         )
         gradient = None if both.gradient is None else both.gradient[rows]
         return replace(own, verdict=verdict, gradient=gradient, rounded=both.rounded)

@@ -1,19 +1,19 @@
 """Adversarial losses as functions of logits. D is the critic's logit, r a real, f a fake sample, E the mean over rows.
 
 Everywhere a row's loss is the mean over its logits (patches, time steps, the tokens that count), a batch's is the mean
-over its rows, and sub-critics are added up or averaged. So the losses of equal parts of a batch average to the batch's
-own. Losses are fp32, or float64 for float64 logits.
+over its rows, and sub-critics, each times its weight if the verdict has any, are added up or averaged. So the losses of
+equal parts of a batch average to the batch's own. Losses are fp32, or float64 for float64 logits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genkit.adversarial.judging import kept, token_mask, widen
+from genkit.adversarial.judging import kept, reduced, token_mask, widen
 from genkit.adversarial.settings import HingeConfig, LeastSquaresConfig, NonSaturatingConfig, ObjectiveConfig, Reduce
 from genkit.errors import UsageError
 from genkit.interfaces import Objective, Verdict
@@ -52,7 +52,7 @@ class LogitObjective(Objective):
     """An objective made of functions of single logits, or of pairs of them.
 
     Args:
-        reduce: add up the losses of the sub-critics, or average them.
+        reduce: add up the losses of the sub-critics, each times the weight its verdict gives it, or average them.
     """
 
     def __init__(self, reduce: Reduce = "sum") -> None:
@@ -60,7 +60,8 @@ class LogitObjective(Objective):
 
     def each(self, verdict: Verdict, loss: Callable[[Tensor], Tensor]) -> Tensor:
         """E[loss(D)] over one verdict's logits, a scalar."""
-        return self.reduced(row_means(loss(widen(one)), token_mask(one, verdict.mask)).mean() for one in verdict.logits)
+        means = [row_means(loss(widen(one)), token_mask(one, verdict.mask)).mean() for one in verdict.logits]
+        return reduced(means, self.reduce, verdict.weights)
 
     def paired(self, real: Verdict | None, fake: Verdict, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """E[loss(D(r), D(f))] over row i of the reals with row i of the fakes, at positions that count in both.
@@ -74,12 +75,8 @@ class LogitObjective(Objective):
                     f"a paired objective needs a real logit for each fake one, not {list(r.shape)} for {list(f.shape)}"
                 )
         mask = both_masks(real.mask if real else None, fake.mask)
-        return self.reduced(row_means(loss(r, f), token_mask(f, mask)).mean() for r, f in pairs)
-
-    def reduced(self, losses: Iterable[Tensor]) -> Tensor:
-        """The sub-critics' losses as one scalar."""
-        each = torch.stack(list(losses))
-        return each.sum() if self.reduce == "sum" else each.mean()
+        means = [row_means(loss(r, f), token_mask(f, mask)).mean() for r, f in pairs]
+        return reduced(means, self.reduce, fake.weights)
 
 
 # --- one sample at a time --------------------------------------------------------------------------------------------
@@ -201,9 +198,8 @@ class RelativisticAverage(LogitObjective):
             mean = row_means(others, token_mask(others, other.mask)).mean()
             return row_means(F.softplus(sign * (one - mean)), token_mask(one, own.mask)).mean()
 
-        return self.reduced(
-            gap(u, low, upper, lower, -1) + gap(low, u, lower, upper, +1) for u, low in pair_logits(upper, lower)
-        )
+        gaps = [gap(u, low, upper, lower, -1) + gap(low, u, lower, upper, +1) for u, low in pair_logits(upper, lower)]
+        return reduced(gaps, self.reduce, upper.weights)
 
 
 # --- from a config ---------------------------------------------------------------------------------------------------

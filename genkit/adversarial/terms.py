@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from genkit.adversarial.judging import kept, widen
+from genkit.adversarial.judging import kept, reduced, widen
 from genkit.adversarial.settings import Reduce
 from genkit.errors import UsageError
 from genkit.interfaces import Draw, GeneratorTurn, Term, TokenGenerator
@@ -21,7 +20,7 @@ class FeatureMatching(Term):
 
     Args:
         weight: see `Term`.
-        reduce: add up the sub-critics, or average them.
+        reduce: add up the sub-critics, each times the weight its verdict gives it, or average them.
         maps: add up the maps of a sub-critic, or average them.
     """
 
@@ -42,10 +41,10 @@ class FeatureMatching(Term):
         if shapes[0] != shapes[1]:
             raise UsageError("feature matching needs maps of the same shapes for real and fake, row by row")
         each = [
-            _reduced([(widen(f) - widen(r.detach())).abs().mean() for r, f in zip(*maps, strict=True)], self.maps)
+            reduced([(widen(f) - widen(r.detach())).abs().mean() for r, f in zip(*maps, strict=True)], self.maps)
             for maps in zip(real.features, fake.features, strict=True)
         ]
-        return _reduced(each, self.reduce)
+        return reduced(each, self.reduce, fake.weights)
 
 
 class Reconstruction(Term):
@@ -86,7 +85,7 @@ class Reconstruction(Term):
                 f"a reconstruction against {self.against} compares tensors of the same shape, not "
                 f"{[list(leaf.shape) for leaf in made]} with {[list(leaf.shape) for leaf in wanted]}"
             )
-        return _reduced([self._mean(x, y, draw.mask) for x, y in zip(made, wanted, strict=True)], "mean")
+        return reduced([self._mean(x, y, draw.mask) for x, y in zip(made, wanted, strict=True)], "mean")
 
     def _mean(self, made: Tensor, wanted: Tensor, mask: Tensor | None) -> Tensor:
         apart = widen(made) - widen(wanted.detach())
@@ -122,8 +121,3 @@ class Likelihood(Term):
 
 def _lengths(mask: Tensor) -> Tensor:
     return mask.sum(1).clamp(min=1)
-
-
-def _reduced(values: list[Tensor], reduce: Reduce) -> Tensor:
-    each = torch.stack(values)
-    return each.sum() if reduce == "sum" else each.mean()

@@ -13,13 +13,16 @@ from genkit.interfaces import Critic, Tree, Verdict
 
 
 class Points(Critic):
-    """Two smooth sub-critics of vectors [B, D]: one logit a row, and three."""
+    """Two smooth sub-critics of vectors [B, D]: one logit a row, and three that count half."""
+
+    weights: Tensor
 
     def __init__(self, width: int = 3) -> None:
         super().__init__()
         self.body = nn.Linear(width, 4)
         self.one = nn.Linear(4, 1)
         self.three = nn.Linear(4, 3)
+        self.register_buffer("weights", torch.tensor([1.0, 0.5]))
         self.calls = 0
 
     def forward(self, sample: Tree, condition: Tree | None = None, mask: Tensor | None = None) -> Verdict:
@@ -28,7 +31,7 @@ class Points(Critic):
         if condition is not None:
             hidden = hidden + condition[:, None]
         one, three = self.one(torch.sin(hidden)).squeeze(1), self.three(hidden.square())
-        return Verdict([one, three[:, None]], [[hidden], []])
+        return Verdict([one, three[:, None]], [[hidden], []], weights=self.weights)
 
 
 class Tokens(Critic):

@@ -55,7 +55,7 @@ def test_gradient_is_of_the_sum_of_all_logits_and_agrees_with_its_functional_for
 
     def flat(point: Tensor) -> tuple[list[Tensor], list[list[Tensor]], list[Tensor]]:
         said = critic(point, condition)
-        return said.logits, said.features, []
+        return said.logits, said.features, {}
 
     judged = CriticJudge(critic)(sample, condition, gradient=True)
     (_, features, _), functional = input_gradient(flat, sample)
@@ -74,7 +74,7 @@ def test_gradient_can_be_differentiated_by_the_parameters_in_both_forms(points: 
     critic = points().double()
     sample = torch.randn(5, 3).double()
     shared = CriticJudge(critic)(sample, gradient=True).gradient
-    _, functional = input_gradient(lambda point: (critic(point).logits, [], []), sample)
+    _, functional = input_gradient(lambda point: (critic(point).logits, [], {}), sample)
     assert shared is not None
     found = [
         torch.autograd.grad(one.square().sum(), critic.parameters(), allow_unused=True) for one in (shared, functional)
@@ -174,6 +174,7 @@ def test_joint_pass_equals_two_passes(points: New) -> None:
         torch.testing.assert_close(one.verdict.features, alone.verdict.features)
         torch.testing.assert_close(one.gradient, alone.gradient)
         assert one.condition is batch.condition
+        assert one.verdict.weights is alone.verdict.weights is critic.weights
 
 
 def test_joint_pass_of_real_tokens_and_relaxed_fakes(tokens: New) -> None:

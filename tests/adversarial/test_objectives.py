@@ -154,3 +154,19 @@ def test_relativistic_objectives_refuse_what_they_can_not_compare() -> None:
 def test_a_mask_of_another_length_is_refused() -> None:
     with pytest.raises(UsageError, match=r"\[2, 3\] do not fit their mask \[2, 5\]"):
         Hinge().generator_loss(None, Verdict([torch.zeros(2, 3)], mask=torch.ones(2, 5, dtype=torch.bool)))
+
+
+@pytest.mark.parametrize("objective", [kind(reduce) for kind in ALL for reduce in ("sum", "mean")])
+def test_each_sub_critic_counts_by_its_weight(objective: LogitObjective) -> None:
+    logits = [torch.tensor(rows, dtype=torch.float64) for rows in ((2.0, -1.0), (0.5, -3.0), (1.0, 0.25), (-0.5, 2.0))]
+    one, other = (Verdict([real]) for real in logits[:2]), (Verdict([fake]) for fake in logits[2:])
+    apart = [objective.critic_loss(r, f) for r, f in zip(one, other, strict=True)]
+    weights = torch.tensor([0.5, 0.25])
+    both = objective.critic_loss(Verdict(logits[:2], weights=weights), Verdict(logits[2:], weights=weights))
+    whole = 0.5 * apart[0] + 0.25 * apart[1]
+    torch.testing.assert_close(both, whole if objective.reduce == "sum" else whole / 2)
+
+
+def test_weights_of_another_number_of_sub_critics_are_refused() -> None:
+    with pytest.raises(UsageError, match="2 sub-critics has weights"):
+        Hinge().critic_loss(*[Verdict([torch.zeros(3)] * 2, weights=torch.ones(3))] * 2)

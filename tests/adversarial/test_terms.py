@@ -74,6 +74,8 @@ def test_feature_matching_adds_mean_distances_of_maps_and_moves_only_the_fakes()
     assert real[0][0].grad is None
     assert FeatureMatching(reduce="mean")(given).item() == pytest.approx((2 + 2 + 8) / 2)
     assert FeatureMatching(maps="mean")(given).item() == pytest.approx((2 + 2) / 2 + 8)
+    weighted = turn(real_verdict=Verdict([], real), fake_verdict=Verdict([], fake, weights=torch.tensor([1.0, 0.5])))
+    assert FeatureMatching()(weighted).item() == pytest.approx(2 + 2 + 0.5 * 8)
 
 
 def test_feature_matching_refuses_maps_that_do_not_match() -> None:
