@@ -29,6 +29,7 @@ from machine import answer, describe, say
 
 import genkit
 from genkit.evaluation import GeneratedSamples, RealSamples, evaluate
+from genkit.runs import Run
 from genkit_text.comparison import compared
 from genkit_text.data.config import OracleConfig
 from genkit_text.data.oracle import open_oracle
@@ -103,8 +104,13 @@ def systems(budget: float, data: Sequence[str]) -> dict[str, tuple[str, list[str
 
 
 def train(name: str, recipe: str, overrides: Sequence[str], steps: int, seed: int, out: Path) -> tuple[Path, float]:
-    """A run in a process of its own: its directory and its seconds."""
+    """A run in a process of its own: its directory and its seconds. One that is there and is done is taken as it is."""
     place = out / f"{name.replace(' ', '-').replace(',', '')}-{seed}"
+    if place.exists():
+        status = Run.open(place).status()
+        if (status["status"], status["step"]) != ("done", steps):
+            raise SystemExit(f"{place}: is {status['status']} at step {status['step']} of {steps}: remove it")
+        return place, status["seconds"]
     command = [sys.executable, "-m", "genkit", "run", recipe, "--seed", str(seed), "--steps", str(steps)]
     command += ["--out", str(place), "--json", *(word for one in overrides for word in ("--set", one))]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -166,7 +172,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the steps, for a quick look")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, a thread each")
     parser.add_argument("--parameters", type=Path, help="the published oracle's pickle, for --vocabulary 5000")
-    parser.add_argument("--out", type=Path, help="keep the runs here")
+    parser.add_argument("--out", type=Path, help="keep the runs here; with --vocabulary 5000 those here are used")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line of stdout")
     given = parser.parse_args()
     seeds = [int(word) for word in given.seeds.split(",")]
