@@ -134,6 +134,9 @@ class Dataset(ABC):
 
     facts: Facts
     """What models and samplers need to know of the data; stored in each checkpoint."""
+    binding: Sequence[str] = ()
+    """Facts without which networks trained on them are of no use, such as a sample rate: a checkpoint whose own say
+    otherwise is refused."""
     weights: Tensor | None = None
     """[N] float64: how often each example is drawn, relative to the others; None: each once an epoch."""
 
@@ -173,6 +176,8 @@ class StreamedDataset(ABC):
     """Examples that come in an order of their own and have no index: shards, a hub stream."""
 
     facts: Facts
+    binding: Sequence[str] = ()
+    """As `Dataset.binding`."""
 
     @abstractmethod
     def examples(self, *, seed: int, epoch: int, shard: int, shards: int) -> Iterator[Tree]:
@@ -203,6 +208,8 @@ class Objective(ABC):
 
     needs_real: bool = False
     """True when the generator's loss looks at the verdict on reals (relativistic objectives)."""
+    midpoint: float | None = 0.0
+    """The logit at which the critic takes no side; None when only differences of logits mean anything."""
     batch_coupled: bool = False
     """True when a sample's loss depends on the rest of the batch, so that a batch can not be cut into parts."""
 
@@ -284,6 +291,20 @@ class Augment(nn.Module):
         """The augmented batch: a differentiable function of `sample` and of parameters that `draw` made."""
         raise NotImplementedError
 
+    def heard(
+        self, pairs: Sequence[tuple[Verdict, Verdict]], objective: Objective, total: Callable[[Tensor], Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Called after each critic update, for an augmentation that adapts to it.
+
+        Args:
+            pairs: the verdicts on reals and on fakes, without graph and features, one pair a micro-batch.
+            objective: what the critic learns by.
+            total: sums a tensor over all devices.
+
+        What it keeps must be buffers, alike on all devices. Returns figures to log: device tensors, never read here.
+        """
+        return {}
+
 
 def identity(tensor: Tensor) -> Tensor:
     """The tensor itself: a sum over one device."""
@@ -321,6 +342,7 @@ class Term(nn.Module):
 
     Args:
         weight: its share in the generator's loss; a number or a ramp.
+        every: it runs at each `every`-th generator update, with `every` times the weight (lazy, Karras et al. 2020).
     """
 
     name: str = "term"
@@ -333,9 +355,10 @@ class Term(nn.Module):
     autocast: bool = False
     """True when it runs a network of its own accord, and may do so in the trainer's low precision."""
 
-    def __init__(self, weight: Scheduled = 1.0) -> None:
+    def __init__(self, weight: Scheduled = 1.0, every: int = 1) -> None:
         super().__init__()
         self.weight = weight
+        self.every = every
 
     def forward(self, turn: GeneratorTurn) -> Tensor:
         """The term's value, a scalar, unweighted."""

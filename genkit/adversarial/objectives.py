@@ -135,6 +135,8 @@ class LeastSquares(LogitObjective):
         scale: s, ½ in Mao et al., 1 in vocoders (Kong et al. 2020, HiFi-GAN, eqs. 1 and 2).
     """
 
+    midpoint = 0.5
+
     def __init__(self, reduce: Reduce = "sum", scale: float = 0.5) -> None:
         super().__init__(reduce)
         self.scale = scale
@@ -148,6 +150,8 @@ class LeastSquares(LogitObjective):
 
 class Wasserstein(LogitObjective):
     """L_D = E[D(f)] - E[D(r)], L_G = -E[D(f)] (Arjovsky et al. 2017). Something must keep D Lipschitz: `wgan_gp`."""
+
+    midpoint = None
 
     def critic_loss(self, real: Verdict, fake: Verdict) -> Tensor:
         return self.each(fake, torch.clone) - self.each(real, torch.clone)
@@ -165,6 +169,7 @@ class RelativisticPaired(LogitObjective):
     """
 
     needs_real = True
+    midpoint = None
 
     def critic_loss(self, real: Verdict, fake: Verdict) -> Tensor:
         return self.paired(real, fake, lambda r, f: F.softplus(f - r))
@@ -181,6 +186,7 @@ class RelativisticAverage(LogitObjective):
     """
 
     needs_real = True
+    midpoint = None
     batch_coupled = True
 
     def critic_loss(self, real: Verdict, fake: Verdict) -> Tensor:

@@ -16,7 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from genkit.config import difference
 from genkit.errors import CheckpointError
+from genkit.interfaces import Dataset, StreamedDataset
 from genkit.runs import Run, write_atomically
 
 FORMAT = 1
@@ -123,6 +125,18 @@ def read_state(path: Path) -> dict[str, Any]:
 def read_facts(path: Path) -> dict[str, Any]:
     """``facts.json`` of a checkpoint."""
     return dict(json.loads((path / "facts.json").read_text(encoding="utf-8")))
+
+
+def check_facts(path: Path, data: Dataset | StreamedDataset) -> None:
+    """Raises CheckpointError naming both values where a checkpoint's facts bind its networks to other data."""
+    kept, own = ({key: facts.get(key) for key in data.binding} for facts in (read_facts(path), data.facts))
+    changes = difference(kept, json.loads(json.dumps(own)))
+    if changes:
+        raise CheckpointError(
+            f"{path} belongs to other data (its -> the data's): {'; '.join(changes)}",
+            where=str(path / "facts.json"),
+            fix="bring the data and the options that it was trained with",
+        )
 
 
 def read_network_(path: Path, name: str, network: nn.Module) -> None:

@@ -50,8 +50,13 @@ def check_settings(experiment: Experiment, train: Train, world: World) -> None:
             where="train.critic_start",
             fix="--set train.critic_start=null: they start together",
         )
-    if train.adversarial_start and not experiment.terms:
+    alone = [term for term in experiment.terms if not term.needs_verdict]
+    if train.adversarial_start and not any(term.every == 1 for term in alone):
         raise ConfigError(
-            "until adversarial_start the generator learns from its terms alone, and this experiment has none",
+            "until adversarial_start the generator learns from its terms alone, and this experiment has none that "
+            "needs no critic and runs at each step",
             where="train.adversarial_start",
         )
+    for term in experiment.terms:
+        if term.every < 1:
+            raise ConfigError(f"the term {term.name} can not run at each {term.every}th step; 1 runs it at each")

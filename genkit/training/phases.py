@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from genkit.interfaces import Draw, GeneratorTurn, Judged
+from genkit.interfaces import Draw, GeneratorTurn, Judged, Verdict
 from genkit.schedules import Scheduled, value_at
 from genkit.training.figures import Figures
 from genkit.training.team import Part, Team
@@ -36,7 +36,7 @@ def critic_turn(team: Team, step: int, turn: int, parts: list[Part]) -> Figures:
     samples, objective, updater = team.samples(step), team.experiment.objective, team.critic_updater
     due = team.penalties_due(step * team.train.critic_steps + turn)
     wanted = frozenset[str]().union(*(penalty.gradient_at for _, penalty in due))
-    figures = Figures()
+    figures, heard = Figures(), []
     updater.zero()
     for part in parts:
         with torch.no_grad():
@@ -52,17 +52,19 @@ def critic_turn(team: Team, step: int, turn: int, parts: list[Part]) -> Figures:
                 loss = loss + penalty.every * value_at(penalty.weight, samples) * value
                 figures.add(f"penalty/{name}", value)
         (loss / len(parts)).backward(inputs=updater.parameters)
+        heard.append((bare(real_judged.verdict), bare(fake_judged.verdict)))
         if team.observes(step):
             observe(figures, real_judged, fake_judged, relative=objective.needs_real)
     team.world.mean_(updater.gradients())
     updater.schedule(samples)
+    figures.report |= team.tell_augment(heard)
     return figures.mean(len(parts)).set("gradient/critic", updater.step())
 
 
 def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: bool = True) -> Figures:
     """The critic frozen, one generator forward, the estimator's loss and the terms, one backward, one update, EMA."""
     experiment, samples, updater = team.experiment, team.samples(step), team.generator_updater
-    terms = [term for term in experiment.terms if adversarial or not term.needs_verdict]
+    terms = team.terms_due(step, adversarial=adversarial)
     draws = adversarial or any(term.needs_draw for term in terms)
     graph = (adversarial and team.estimator.pathwise) or any(term.needs_draw for term in terms)
     judges_real = adversarial and (experiment.objective.needs_real or any(term.needs_verdict for term in terms))
@@ -102,7 +104,7 @@ def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: boo
         losses = []
         for term in terms:
             with team.precision.autocast() if term.autocast else nullcontext():
-                losses.append(term_loss(term.name, term(turn), term.weight, samples, figures))
+                losses.append(term_loss(term.name, term(turn), term.weight, samples, figures, every=term.every))
         if adversarial:
             with team.precision.autocast():  # a score function runs the generator once more; losses widen by themselves
                 heard = team.estimator(replace(turn, draw=shown))
@@ -116,10 +118,17 @@ def generator_turn(team: Team, step: int, parts: list[Part], *, adversarial: boo
     return figures
 
 
-def term_loss(name: str, value: Tensor, weight: Scheduled, samples: float, figures: Figures) -> Tensor:
+def term_loss(
+    name: str, value: Tensor, weight: Scheduled, samples: float, figures: Figures, *, every: int = 1
+) -> Tensor:
     """Weigh one of the generator's losses and note its unweighted value."""
     figures.add("loss/generator" if name == "adversarial" else f"term/{name}", value)
-    return value_at(weight, samples) * value
+    return every * value_at(weight, samples) * value
+
+
+def bare(verdict: Verdict) -> Verdict:
+    """`verdict` without its graph and without features."""
+    return replace(verdict, logits=[logit.detach() for logit in verdict.logits], features=[])
 
 
 def detached(draw: Draw) -> Draw:

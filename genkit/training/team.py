@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from genkit.adversarial.judging import CriticJudge, Look, look
 from genkit.experiment import Experiment
-from genkit.interfaces import Batch, Draw, Estimator, Judged, Penalty, Tree
+from genkit.interfaces import Batch, Draw, Estimator, Judged, Penalty, Term, Tree, Verdict
 from genkit.random import Random, Rows, mix
 from genkit.schedules import value_at
 from genkit.settings import Train
@@ -179,6 +180,17 @@ class Team:
     def penalties_due(self, update: int) -> Sequence[tuple[str, Penalty]]:
         """The penalties of the critic's `update`-th update."""
         return [(name, penalty) for name, penalty in self.experiment.penalties.items() if update % penalty.every == 0]
+
+    def terms_due(self, step: int, *, adversarial: bool) -> Sequence[Term]:
+        """The generator's terms of step `step`; those that look at the critic rest while it does."""
+        due = [term for term in self.experiment.terms if step % term.every == 0]
+        return [term for term in due if adversarial or not term.needs_verdict]
+
+    @torch.no_grad()
+    def tell_augment(self, heard: Sequence[tuple[Verdict, Verdict]]) -> Mapping[str, Tensor]:
+        """Let the augmentation hear what the critic said in an update, and get its figures."""
+        augment = self.experiment.augment
+        return {} if augment is None else augment.heard(heard, self.experiment.objective, self.world.total)
 
     def move_average(self, step: int) -> None:
         """The EMA's update at the end of step `step`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -133,6 +134,29 @@ def test_another_network_is_refused_with_the_difference(run: Run) -> None:
         checkpoint.read_network_(path, "generator", nn.Linear(7, 2))
     with pytest.raises(genkit.CheckpointError, match=r"extra\.weight is missing|is unknown"):
         checkpoint.read_network_(path, "generator", nn.ModuleDict({"extra": nn.Linear(3, 2)}))
+
+
+def test_facts_that_bind_networks_to_other_data_are_named_with_both_values(run: Run) -> None:
+    class Sounds(genkit.Dataset):
+        facts = {"labels": ("a",), "rate": 8, "mel": {"hop": 4, "bands": 2}, "name": "here"}  # noqa: RUF012
+        binding = ("rate", "mel", "labels")
+
+        def __len__(self) -> int:
+            return 1
+
+        def read(self, index: int) -> None: ...
+
+        def prepare(self, stored: object, *, rng: genkit.Random) -> genkit.Batch:
+            return genkit.Batch(stored)
+
+    path = write(run, 10)
+    kept = {"labels": ["a"], "rate": 8, "mel": {"hop": 4, "bands": 2}, "name": "there"}
+    (path / "facts.json").write_text(json.dumps(kept))
+    checkpoint.check_facts(path, Sounds())
+    (path / "facts.json").write_text(json.dumps({**kept, "mel": {"hop": 5, "bands": 2}, "rate": 16}))
+    with pytest.raises(genkit.CheckpointError, match=r"rate: 16 -> 8; mel\.hop: 5 -> 4") as caught:
+        checkpoint.check_facts(path, Sounds())
+    assert caught.value.where == str(path / "facts.json")
 
 
 def test_no_pickle_is_loaded(run: Run) -> None:

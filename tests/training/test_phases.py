@@ -160,6 +160,50 @@ def test_a_lazy_penalty_runs_when_due_with_its_weight_times_the_interval() -> No
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.usefixtures("float64")
+def test_a_lazy_term_runs_when_due_with_its_weight_times_the_interval() -> None:
+    lazy = trainer(terms=[PullToOrigin(0.1, every=4)])
+    figures = [iterate(lazy.team, step).values for step in range(8)]
+    assert ["term/pull" in found for found in figures] == [True, False, False, False] * 2
+    eager, lazy = trainer(terms=[PullToOrigin(0.4)]), trainer(terms=[PullToOrigin(0.1, every=4)])
+    for one in (eager, lazy):
+        iterate(one.team, 0)
+    for one, other in zip(gradients(lazy), gradients(eager), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
+class Listens(genkit.Augment):
+    """Changes nothing, and notes what it hears."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[list[tuple[genkit.Verdict, genkit.Verdict]]] = []
+
+    def draw(self, sample: Any, *, probability: float, rng: genkit.Random) -> Any:
+        return ()
+
+    def forward(self, sample: Any, parameters: Any) -> Any:
+        return sample
+
+    def heard(self, pairs: Any, objective: Any, total: Any) -> dict[str, torch.Tensor]:
+        assert not torch.is_grad_enabled()
+        assert isinstance(objective, Hinge)
+        self.calls.append(list(pairs))
+        return {"augment/loudness": total(pairs[0][0].logits[0].abs().sum())}
+
+
+def test_an_augmentation_hears_each_critic_update_and_says_what_it_made_of_it() -> None:
+    augment = Listens()
+    settings = {"critic_steps": 2, "micro_batches": 4}
+    figures = iterate(trainer(settings, augment=augment, objective=Hinge(), penalties={}).team, 0).values
+    assert [len(pairs) for pairs in augment.calls] == [4, 4]
+    for real, fake in (pair for pairs in augment.calls for pair in pairs):
+        assert (real.features, fake.features) == ([], [])
+        assert [logit.requires_grad for logit in real.logits + fake.logits] == [False, False]
+        assert real.logits[0].shape == (4, 1)
+    torch.testing.assert_close(figures["augment/loudness"], augment.calls[1][0][0].logits[0].abs().sum())
+
+
 def test_reused_fakes_cost_one_generator_forward_an_iteration() -> None:
     class Counts(Generator):
         calls = 0
@@ -251,6 +295,8 @@ def test_the_critic_sees_the_target_that_the_generator_chose() -> None:
     [
         ({"micro_batches": 3}, {}, "micro-batches"),
         ({"adversarial_start": 2}, {}, "terms"),
+        ({"adversarial_start": 2}, {"terms": [PullToOrigin(every=2)]}, "runs at each step"),
+        ({}, {"terms": [PullToOrigin(every=0)]}, "pull can not run at each 0th step"),
         ({"reuse_fakes": True, "critic_steps": 2}, {}, "reuse|critic_steps"),
         ({"reuse_fakes": True, "samples_per_condition": 2}, {}, "samples_per_condition=1"),
         ({"micro_batches": 2}, {"objective": "ragan"}, "whole batch"),
@@ -265,6 +311,6 @@ def test_settings_that_do_not_fit_are_refused(train: dict[str, Any], changes: di
         batch_coupled = True
 
     stand_ins = {"ragan": RelativisticAverage(), "coupled": Coupled()}
-    changes = {key: stand_ins[value] for key, value in changes.items()}
+    changes = {key: stand_ins.get(value, value) if isinstance(value, str) else value for key, value in changes.items()}
     with pytest.raises(genkit.ConfigError, match=words):
         trainer(train, **changes)
