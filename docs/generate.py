@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import click
 
-from genkit import Part, Ramp, RecipeConfig, RecipeSpec, Role, hookspecs
+from genkit import ExportSpec, Part, Ramp, RecipeConfig, RecipeSpec, Role, hookspecs
 from genkit.catalog import Catalog, catalog
 from genkit.cli.main import main as command
 from genkit.errors import GenkitError
@@ -54,7 +54,7 @@ def help_of(one: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def recipes_page() -> str:
-    """Every recipe, and every part that a config can name."""
+    """Every recipe, every part that a config can name, and every export format."""
     found = catalog()
     sections = [
         *["## What every recipe has", table(rows(RecipeConfig, plain_defaults(RecipeConfig)))],
@@ -74,6 +74,9 @@ def recipes_page() -> str:
         sections.append(f"## {title}")
         for label, spec in offers.items():
             sections += [f"### {label}", f"{spec.summary} {says(spec)}", options(found, spec)]
+    sections += ["## Export formats", "What `genkit export RUN --to FORMAT` writes, for runs of each modality."]
+    lines = ["| format | modality | |", "| --- | --- | --- |", *map(_format, found.exports.values())]
+    sections.append("\n".join(lines))
     return "\n\n".join(sections) + "\n"
 
 
@@ -208,6 +211,10 @@ def _online(offline: bool) -> str:
 def _figures(better: Mapping[str, str]) -> str:
     said = {"real": "as real is best", "lower": "lower is better", "higher": "higher is better"}
     return ", ".join(f"`{name}` ({said[way]})" for name, way in better.items())
+
+
+def _format(spec: ExportSpec) -> str:
+    return f"| `{spec.name}` | {spec.modality} | {spec.summary} |"
 
 
 def _needs(needs: tuple[str, ...]) -> str:

@@ -25,6 +25,7 @@ from genkit.schedules import Ramp, Scheduled, value_at
 from genkit.settings import Ema, Model, Optim, Optimizer, Part, RecipeConfig, Role, Train
 from genkit.specs import (
     BenchmarkSpec,
+    Better,
     Check,
     CommandSpec,
     DatasetSpec,
@@ -34,6 +35,7 @@ from genkit.specs import (
     ObjectiveSpec,
     RecipeSpec,
     WriterSpec,
+    figures,
 )
 
 __version__ = "0.1.0"
@@ -69,7 +71,7 @@ _LAZY = {
     "Verdict": "genkit.interfaces",
     "Writer": "genkit.inspection",
     "assemble": "genkit.assembly",
-    "evaluate": "genkit.session",
+    "evaluate": "genkit.scoring",
     "export": "genkit.exporting",
     "load": "genkit.inference",
     "resume": "genkit.session",
@@ -107,19 +109,20 @@ if TYPE_CHECKING:
     )
     from genkit.random import Random
     from genkit.runs import Run
-    from genkit.session import RunResult, evaluate, resume, run
+    from genkit.scoring import evaluate
+    from genkit.session import RunResult, resume, run
     from genkit.training.trainer import Trainer
 
 __all__ = [
-    "Augment", "Bank", "Batch", "BenchmarkSpec", "Check", "CheckpointError", "CommandSpec", "Conditions",
+    "Augment", "Bank", "Batch", "BenchmarkSpec", "Better", "Check", "CheckpointError", "CommandSpec", "Conditions",
     "ConfigError", "Critic", "DataError", "Dataset", "DatasetSpec", "DivergedError", "Draw", "Ema", "Estimator",
     "Experiment", "ExportSpec", "Extractor", "Generator", "GeneratorTurn", "GenkitError", "Interrupted", "Judged",
     "Labels", "Metric", "MetricSpec", "Model", "ModelSpec", "Objective", "ObjectiveSpec", "Optim", "Optimizer", "Part",
     "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Role", "Run", "RunResult",
     "Sampler", "SamplerParts", "Samples", "Scheduled", "StreamedDataset", "Term", "TokenGenerator", "Train",
     "Trainer", "UnknownNameError", "UsageError", "Verdict", "Writer", "WriterSpec", "__version__", "assemble",
-    "estimators", "evaluate", "evaluation", "export", "hookimpl", "load", "objectives", "penalties", "resume", "run",
-    "terms", "value_at",
+    "estimators", "evaluate", "evaluation", "export", "figures", "hookimpl", "load", "objectives", "penalties",
+    "resume", "run", "terms", "value_at",
 ]  # fmt: skip
 
 

@@ -197,7 +197,12 @@ class Catalog:
         return cls  # type: ignore[no-any-return]
 
     def build(self, spec: PartSpec, options: Mapping[str, Any], *args: Any) -> Any:
-        """What ``spec.open`` or ``spec.build`` makes of its config, made from plain `options`, and `args`.
+        """What ``spec.open`` or ``spec.build`` makes of its config and `args`; see `call`."""
+        return self.call(spec, "open" if isinstance(spec, DatasetSpec) else "build", options, *args)
+
+    def call(self, spec: PartSpec, attribute: str, options: Mapping[str, Any], *args: Any) -> Any:
+        """What the function that an import string of `spec` names makes of its config, made from plain `options`, and
+        `args`.
 
         Raises ConfigError when the options do not fit, PluginError when something the plugin needs is not installed.
         """
@@ -206,11 +211,11 @@ class Catalog:
 
         role = "dataset" if isinstance(spec, DatasetSpec) else getattr(spec, "role", "metric")
         config = make(self.config_class(spec), plain(options), what=f"the {role} `{spec.name}`")
-        function = self.load(spec, "open" if isinstance(spec, DatasetSpec) else "build")
+        function = self.load(spec, attribute)
         try:
             return function(config, *args)
         except ImportError as error:
-            raise self._import_error(spec, f"the {role} `{spec.name}` can not be built", error) from error
+            raise self._import_error(spec, f"the {role} `{spec.name}` can not be used", error) from error
 
     def _find(self, offers: Offers[S], name: str, role: str = "") -> S:
         spec = offers.find(name, role)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from genkit.catalog import catalog
-from genkit.errors import ConfigError
-from genkit.fields import field_docs, fields_of, plain
+from genkit.errors import ConfigError, PluginError
+from genkit.fields import Penalties, field_docs, fields_of, plain
 from genkit.layers import file_layer, overrides_layer, read_config_file, values_layer
 from genkit.resolution import Resolution
 from genkit.schema import schema
-from genkit.settings import RecipeConfig
-from genkit.specs import RecipeSpec
+from genkit.settings import DataConfig, Part, RecipeConfig
+from genkit.specs import DatasetSpec, RecipeSpec
 
-__all__ = ["RESUMABLE", "difference", "read_config_file", "resolve_config", "schema", "to_dict", "to_yaml"]
+__all__ = [
+    "RESUMABLE", "difference", "read_config_file", "resolve_config", "resolve_data", "schema", "to_dict", "to_yaml",
+]  # fmt: skip
 
 RESUMABLE = frozenset(
     f"train.{key}"
@@ -60,7 +63,31 @@ def resolve_config(
         layers.append(values_layer(values, "values"))
     set_layer, problems = overrides_layer(overrides, penalties=offers.objectives.names("penalty"))
     layers.append(set_layer)
-    return Resolution(offers, spec, problems).of(layers)
+    cls: type = offers.config_class(spec)
+    if not issubclass(cls, RecipeConfig):
+        raise PluginError(
+            f"the config of the recipe `{spec.name}`, {spec.config}, is no subclass of genkit.RecipeConfig"
+        )
+    presets: Mapping[str, Mapping[str, Any]] = offers.load(spec, "presets") if spec.presets else {}
+    fix = f"`genkit config {spec.name}` shows every key"
+    resolution = Resolution(offers, cls, name=spec.name, presets=presets, problems=problems, fix=fix)
+    config: RecipeConfig = resolution.of(layers)
+    return replace(config, penalties=Penalties(config.penalties, resolution.removed))
+
+
+def resolve_data(spec: DatasetSpec, *, values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Part:
+    """A dataset with its options: its defaults <- `values` <- `overrides`, which may begin with ``data.``.
+
+    Raises ConfigError with every problem.
+    """
+    offers = catalog()
+    prefixed = [one if one.startswith("data.") else f"data.{one}" for one in overrides]
+    set_layer, problems = overrides_layer(prefixed)
+    layers = [values_layer({"data": {"name": spec.name, **values}}, "command line"), set_layer]
+    fix = f"docs/recipes.md has every key of {spec.name}"
+    resolution = Resolution(offers, DataConfig, name=spec.name, presets={}, problems=problems, fix=fix)
+    config: DataConfig = resolution.of(layers)
+    return config.data
 
 
 def to_dict(config: RecipeConfig) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -91,6 +91,26 @@ class Sampler:
             pieces.append(Batch(made.sample, given, made.mask))
         return Batch.join(pieces)
 
+    @property
+    def random(self) -> bool:
+        """Whether samples of one condition differ: False where a latent holds no numbers, as a vocoder's."""
+        return self.generator.latent(1, rng=Random(0, self.device)).numel() > 0
+
+    def stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """A sample piece by piece: text as it is drawn, a waveform while its mel spectrograms come.
+
+        It takes and gives what the modality's own function does after its first argument, the sampler
+        (`genkit.WriterSpec.stream`): see `genkit_text.streaming.stream` and `genkit_audio.streaming.stream`.
+
+        Raises UsageError when samples of the modality have no pieces, and what that function raises.
+        """
+        modality = str(self.facts.get("modality"))
+        spec = catalog().writers.get(modality)
+        if spec is None or spec.stream is None:
+            raise UsageError(f"samples of the modality {modality} can not be streamed")
+        pieces: Iterator[Any] = catalog().load(spec, "stream")(self, *args, **kwargs)
+        return pieces
+
     def density(self, **sampling: float) -> Callable[[Batch], Tensor] | None:
         """The generator's log-probabilities of a batch's tokens, [B, L], as a function; None where it has none."""
         generator = self.generator
@@ -120,13 +140,15 @@ class Sampler:
             raise UsageError(f"the condition has {sorted(sizes)} rows for {count} samples")
         return asked
 
-    def write(self, batch: Batch, directory: str | Path) -> list[Path]:
-        """One file a sample. Raises UsageError when the modality has no writer."""
+    def write(self, batch: Batch, directory: str | Path, *, kind: str | None = None) -> list[Path]:
+        """One file a sample, of another kind than the modality's own where `kind` says so, such as ``flac``. Raises
+        UsageError when the modality has no writer, or none of this kind."""
         if self.writer is None:
             raise UsageError("no plugin writes samples of this modality", fix="use --array, or the samples in Python")
+        writer = self.writer if kind is None else self.writer.of_kind(kind)
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        return self.writer.write(batch, directory)
+        return writer.write(batch, directory)
 
 
 def load(

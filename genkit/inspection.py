@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from torch import Tensor
 
+from genkit.errors import UsageError
 from genkit.interfaces import Batch, Tree
 from genkit.specs import Better
 
@@ -43,6 +44,15 @@ class Writer(Protocol):
 
     def preview(self, batch: Batch, path: Path, *, columns: int) -> Path:
         """One file that shows the batch; `path` has no suffix. Returns the path with it."""
+
+    def of_kind(self, kind: str) -> Writer:
+        """A writer of the same samples to another kind of file, such as ``flac``. Raises UsageError naming those there
+        are."""
+        raise UsageError(f"samples of this modality are not written as {kind!r}: they have one kind of file")
+
+    def seconds(self, batch: Batch) -> float | None:
+        """How long the samples play one after the other; None for what does not play."""
+        return None
 
     def lines(self, batch: Batch) -> list[dict[str, Any]] | None:
         """The samples as JSON objects, for what a terminal can show; None for what it can not."""

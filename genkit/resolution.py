@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from genkit.catalog import Catalog
 from genkit.errors import ConfigError, PluginError, UnknownNameError
-from genkit.fields import Field, Penalties, fields_of, plain, plain_defaults
+from genkit.fields import Field, fields_of, plain, plain_defaults
 from genkit.layers import RESERVED, Layer, Typed, Where, values_layer
 from genkit.plugins import suggestion
-from genkit.settings import RecipeConfig
-from genkit.specs import RecipeSpec
 from genkit.validation import check, shown
 
 
 class Resolution:
-    """Lays one recipe's layers over each other and checks what comes out.
+    """Lays layers over the defaults of a config class and checks what comes out.
 
     Args:
+        cls: the config class.
+        name: what an error says the config is of.
+        presets: named values that a layer may choose as its ``preset``.
         problems: what is known to be wrong already.
+        fix: what an error says can be done.
     """
 
-    def __init__(self, offers: Catalog, spec: RecipeSpec, problems: Sequence[str]) -> None:
-        self.offers = offers
-        self.spec = spec
-        self.cls: type = offers.config_class(spec)
+    def __init__(
+        self,
+        offers: Catalog,
+        cls: type,
+        *,
+        name: str,
+        presets: Mapping[str, Mapping[str, Any]],
+        problems: Sequence[str],
+        fix: str,
+    ) -> None:
+        self.offers, self.cls, self.name, self.presets, self.fix = offers, cls, name, presets, fix
         self.problems: dict[str, None] = dict.fromkeys(problems)
         self.places: dict[Where, str] = {}
         """Which layer set what is at each place."""
         self.removed: set[str] = set()
         """Penalties that a layer has taken out."""
-        if not (isinstance(self.cls, type) and issubclass(self.cls, RecipeConfig)):
-            raise PluginError(
-                f"the config of the recipe `{spec.name}`, {spec.config}, is no subclass of genkit.RecipeConfig"
-            )
 
-    def of(self, layers: Sequence[Layer]) -> RecipeConfig:
+    def of(self, layers: Sequence[Layer]) -> Any:
+        """The config. Raises ConfigError with every problem."""
         base = Layer("", plain_defaults(self.cls))
         merged: dict[str, Any] = {}
         for layer in [base, *self._preset([base, *layers]), *layers]:
@@ -50,12 +55,11 @@ class Resolution:
         if self.problems:
             count = len(self.problems)
             raise ConfigError(
-                f"the config of `{self.spec.name}` has {count} problem{'s' if count > 1 else ''}:",
+                f"the config of `{self.name}` has {count} problem{'s' if count > 1 else ''}:",
                 problems=tuple(self.problems),
-                fix=f"`genkit config {self.spec.name}` shows every key",
+                fix=self.fix,
             )
-        assert isinstance(config, RecipeConfig)
-        return replace(config, penalties=Penalties(config.penalties, self.removed))
+        return config
 
     def _preset(self, layers: Sequence[Layer]) -> list[Layer]:
         chosen = next(layer for layer in reversed(layers) if "preset" in layer.values or layer is layers[0])
@@ -63,13 +67,12 @@ class Resolution:
         name = name.text if isinstance(name, Typed) and name.value is not None else name
         if not isinstance(name, str):
             return []  # null, or of a wrong type, which the check of the whole finds
-        presets: Mapping[str, Mapping[str, Any]] = self.offers.load(self.spec, "presets") if self.spec.presets else {}
-        if name not in presets:
-            listed = f"; there are: {', '.join(presets)}" if presets else "; the recipe has none"
-            close = suggestion(name, presets)
+        if name not in self.presets:
+            listed = f"; there are: {', '.join(self.presets)}" if self.presets else "; the recipe has none"
+            close = suggestion(name, self.presets)
             self._problem(("preset",), f"unknown preset {shown(name)}{close or listed}", chosen.place(("preset",)))
             return []
-        return [values_layer(presets[name], f"preset {name}")]
+        return [values_layer(self.presets[name], f"preset {name}")]
 
     # --- laying one layer over what is there -----------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Running a recipe: the catalog, the config, the run directory, the trainer and the evaluation, brought together."""
+"""Running a recipe: the catalog, the config, the run directory and the trainer, brought together."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ import torch
 from genkit.catalog import catalog
 from genkit.config import RESUMABLE, difference, resolve_config, to_dict, to_yaml
 from genkit.errors import ConfigError, GenkitError, UsageError
-from genkit.evaluation import GeneratedSamples, RealSamples, Score
-from genkit.evaluation import evaluate as measure
-from genkit.evaluation.evaluate import HELD_OUT
+from genkit.evaluation import Score
 from genkit.experiment import Experiment
-from genkit.inference import Sampler, SamplerParts, load, recipe_of
-from genkit.interfaces import Batch, Dataset
+from genkit.inference import recipe_of
 from genkit.plugins import plugins
 from genkit.random import mix
+from genkit.report.writer import ReportWriter
 from genkit.runs import Run, fresh_path
+from genkit.scoring import Scorer
 from genkit.settings import RecipeConfig
 from genkit.specs import RecipeSpec
+from genkit.trackers import activated, check_trackers
 from genkit.training.distributed import World, join
 from genkit.training.observers import EndStatus, Observer
 from genkit.training.precision import choose_device
@@ -67,6 +67,8 @@ def run(
     overrides: Sequence[str] = (),
     resume: Resume | str | Path = "never",
     observers: Sequence[Observer] = (),
+    trackers: Sequence[str] = (),
+    report: bool = True,
 ) -> RunResult:
     """Train a recipe, as ``genkit run`` does.
 
@@ -82,10 +84,13 @@ def run(
         overrides: ``"key=value"`` strings, as ``--set`` takes them.
         resume: ``never``, ``auto`` (go on with what `out` holds) or the path of a run or checkpoint to go on from.
         observers: told what the trainer does.
+        trackers: who else is told, by name: tensorboard, wandb, mlflow, trackio.
+        report: keep ``report.html`` in the run up to date.
 
     Raises a GenkitError whose exit code is the command's.
     """
     spec = catalog().recipe(recipe)
+    check_trackers(trackers)
     if steps is not None and minutes is not None:
         raise UsageError("both --steps and --minutes say how long to train", fix="give one of them")
     limits: dict[str, Any] = {}
@@ -110,7 +115,9 @@ def run(
             start = _newest(Run.open(target))
         fresh = target if world.main and not target.exists() else None
         opened = _enter(target, holds_run and resume != "never", spec, resolved, seed, chosen, world)
-        return _train(opened, spec, resolved, start, device=device, world=world, observers=observers, fresh=fresh)
+        told = _observers(opened, observers, report)
+        with activated(trackers if world.main else ()):
+            return _train(opened, spec, resolved, start, device=device, world=world, observers=told, fresh=fresh)
     finally:
         world.leave()
 
@@ -124,6 +131,8 @@ def resume(
     checkpoint: str | int = "latest",
     overrides: Sequence[str] = (),
     observers: Sequence[Observer] = (),
+    trackers: Sequence[str] = (),
+    report: bool = True,
 ) -> RunResult:
     """Go on with a run from its last checkpoint (or another), bit-equal to one that never stopped.
 
@@ -134,11 +143,14 @@ def resume(
         checkpoint: a step, ``latest`` or ``best``.
         overrides: settings that do not change the mathematics, such as ``train.log_every=10``.
         observers: told what the trainer does.
+        trackers: who else is told, by name: tensorboard, wandb, mlflow, trackio.
+        report: keep ``report.html`` in the run up to date.
 
     Raises UsageError when `run` is no run directory, ConfigError when an override would change the mathematics.
     """
     found = Run.open(run)
     spec, config = recipe_of(found)
+    check_trackers(trackers)
     limits: dict[str, Any] = (
         {} if steps is None and minutes is None else {"train.steps": steps, "train.minutes": minutes}
     )
@@ -147,76 +159,11 @@ def resume(
     world, _ = _join(device)
     try:
         start = _newest(found) if checkpoint == "latest" else found.checkpoint(checkpoint)
-        return _train(found, spec, wanted, start, device=device, world=world, observers=observers)
+        told = _observers(found, observers, report)
+        with activated(trackers if world.main else ()):
+            return _train(found, spec, wanted, start, device=device, world=world, observers=told)
     finally:
         world.leave()
-
-
-def evaluate(
-    run: str | Path,
-    *,
-    count: int | None = None,
-    seed: int = 0,
-    checkpoint: str | int = "latest",
-    device: str | None = None,
-    **sampling: float,
-) -> list[Score]:
-    """Measure a run's generator against held-out data, as ``genkit eval`` does.
-
-    Args:
-        run: the run directory.
-        count: generated samples; None: as the config's ``train.eval_samples``.
-        seed: which samples are drawn and which reals are chosen.
-        checkpoint: a step, ``latest`` or ``best``.
-        device: where to draw and to compute features.
-        sampling: what the generator lets a person set, such as ``temperature=0.8``.
-
-    Raises UsageError when the recipe has no metrics, and what `load` and the dataset raise.
-    """
-    found = Run.open(run)
-    spec, config = recipe_of(found)
-    sampler = load(run, checkpoint=checkpoint, device=device)
-    experiment: Experiment = catalog().load(spec, "build")(config)
-    if not experiment.metrics:
-        raise UsageError(f"{found.recipe} has no metrics to evaluate", fix="name some under `metrics` in its config")
-    return scores_of(sampler, experiment, count=count or config.train.eval_samples, seed=seed, sampling=sampling)
-
-
-def scores_of(
-    sampler: Sampler, experiment: Experiment, *, count: int, seed: int, sampling: Mapping[str, float] | None = None
-) -> list[Score]:
-    """The experiment's metrics on `count` samples, with the floor that other reals get.
-
-    The reference is the held-out data and the floor the training data's; without held-out data they are the two halves
-    of the training data. The protocol says which. Where a condition belongs to one example, samples are drawn for the
-    reference's own. Raises UsageError for a stream without a held-out part.
-    """
-    sampling = sampling or {}
-    data, held_out = experiment.data, experiment.data.held_out()
-    reals: dict[str, Any] = {"count": count, "device": sampler.device, "seed": seed}
-    other: RealSamples | None = None
-    if held_out is not None:
-        reference = RealSamples(held_out, split=HELD_OUT, **reals)
-        if isinstance(data, Dataset):
-            other = RealSamples(data, split="train", **reals)
-    elif isinstance(data, Dataset):
-        reference = RealSamples(data, split="train, even", indices=range(0, len(data), 2), **reals)
-        other = RealSamples(data, split="train, odd", indices=range(1, len(data), 2), **reals)
-    else:
-        raise UsageError("a streamed dataset without a held-out part can not be evaluated against")
-    condition = None
-    if experiment.conditions is not None and experiment.conditions.paired:
-        condition = Batch.join([Batch(batch.condition) for batch in reference.batches()]).sample
-        count = reference.count
-    fake = GeneratedSamples(
-        lambda start, size: sampler.draw(start, size, seed, condition, **sampling),
-        count,
-        seed=seed,
-        split=", ".join(["generated", *(f"{key} {value:g}" for key, value in sampling.items())]),
-        log_prob=sampler.density(**sampling),
-    )
-    train = RealSamples(data, split="train", device=sampler.device) if isinstance(data, Dataset) else None
-    return measure(experiment.metrics, reference=reference, fake=fake, other_real=other, train=train)
 
 
 # --- how a run comes about -------------------------------------------------------------------------------------------
@@ -291,6 +238,11 @@ def _refuse_changes(before: RecipeConfig, after: RecipeConfig, run: Run) -> None
         )
 
 
+def _observers(run: Run, given: Sequence[Observer], report: bool) -> list[Observer]:
+    """Plugins' run hooks, the report and the caller's own, in this order."""
+    return [PluginHooks(run), *([ReportWriter(run)] if report else []), *given]
+
+
 def _train(
     run: Run,
     spec: RecipeSpec,
@@ -303,7 +255,7 @@ def _train(
     fresh: Path | None = None,
 ) -> RunResult:
     """Set up and train. `fresh` is the run directory where this call made it: it goes again if setting up fails."""
-    scorer = Scorer(spec, config)
+    scorer = Scorer(config)
     with run.locked() if world.main else nullcontext():
         try:
             torch.manual_seed(mix(run.seed, "initial weights"))
@@ -315,7 +267,7 @@ def _train(
                 seed=run.seed,
                 device=device,
                 run=run,
-                observers=[scorer, PluginHooks(run), *observers],
+                observers=[scorer, *observers],
                 world=world,
             )
             if start is not None:
@@ -350,32 +302,6 @@ def environment(device: torch.device, world: World) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "command": sys.argv,
     }
-
-
-class Scorer(Observer):
-    """Evaluates the experiment's metrics on the averaged generator."""
-
-    def __init__(self, spec: RecipeSpec, config: RecipeConfig) -> None:
-        self.spec = spec
-        self.config = config
-        self.scores: list[Score] = []
-
-    def evaluate(self, trainer: Trainer) -> Mapping[str, float]:
-        experiment = trainer.experiment
-        if not experiment.metrics:
-            return {}
-        network = trainer.sampling_network
-        was_training = network.training
-        sampler = Sampler(
-            SamplerParts(network, experiment.conditions, experiment.writer),  # type: ignore[arg-type]
-            facts=experiment.data.facts,
-            device=trainer.device,
-        )
-        try:
-            self.scores = scores_of(sampler, experiment, count=self.config.train.eval_samples, seed=trainer.seed)
-        finally:
-            network.train(was_training)
-        return {score.name: score.value for score in self.scores}
 
 
 class PluginHooks(Observer):

@@ -211,6 +211,14 @@ class Model:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """A dataset by itself, as ``genkit data`` is told it."""
+
+    data: DatasetPart
+    """What is looked at or laid out."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecipeConfig:
     """What every recipe's config holds."""
 

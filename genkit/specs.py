@@ -5,14 +5,24 @@ Nothing here imports torch. An import string reads ``"package.module:attribute"`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
+from types import MappingProxyType
 from typing import Any, Literal
 
 Better = Literal["lower", "higher", "real"]
 """Which direction of a figure is better; ``real``: the nearer to what real samples get. Where nonsense or repetition
 can pass what real samples get, as with diversity or copying, neither more nor less is better."""
+
+
+def figures(*, lower: Sequence[str] = (), higher: Sequence[str] = (), real: Sequence[str] = ()) -> Mapping[str, Better]:
+    """A metric's figures by the direction that is better: what `MetricSpec.better` and ``Metric.better`` hold."""
+    directions: dict[str, Better] = {}
+    directions |= dict.fromkeys(lower, "lower")
+    directions |= dict.fromkeys(higher, "higher")
+    directions |= dict.fromkeys(real, "real")
+    return MappingProxyType(directions)
 
 
 def resolve(import_string: str) -> Any:
@@ -70,9 +80,17 @@ class DatasetSpec:
     licence: str
     """Licence of the data, or ``"yours"`` for a user's own files."""
     inspect: str | None = None
-    """Import string of a function behind ``genkit data inspect``."""
+    """Import string of ``inspect(config, picture) -> mapping``, behind ``genkit data inspect``: what the data is like,
+    as JSON, broken files among it, and what could be done about it under ``advice``, one line each. `picture` is the
+    path of a .png that shows some of it, whose folder may be missing; where it was drawn, ``picture`` names it.
+    Raises DataError when there is nothing to look at.
+
+    A dataset of a user's files has the option ``path``, which is what the command is given."""
     prepare: str | None = None
-    """Import string of a function behind ``genkit data prepare``."""
+    """Import string of ``prepare(config, out) -> mapping``, behind ``genkit data prepare``: lays the data out anew in
+    the folder `out`, which does not exist yet, so that a dataset reads it faster, or at all. It changes nothing else,
+    and leaves all of `out` behind or nothing. The mapping, as JSON, says what was done, and under ``settings`` what a
+    config is to say, such as ``{"data.path": "out"}``. Raises DataError."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +134,9 @@ class WriterSpec:
     """Import string of ``conditions(facts) -> Conditions | None``; without it the core reads labels from the facts."""
     sampling: Mapping[str, str] = field(default_factory=dict)
     """What a person may set when samples are drawn (`Generator.sampling`), each with a line of help: ``temperature``
-    becomes ``genkit sample --temperature``."""
+    becomes ``genkit sample --temperature``. A name that the command has itself, such as ``seed``, is refused."""
+    stream: str | None = None
+    """Import string of ``stream(sampler, ...) -> iterator``, behind ``Sampler.stream``: a sample piece by piece."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -141,7 +141,7 @@ def test_options_that_do_not_fit_are_refused(toy):
 
 def test_a_missing_extra_names_the_plugin_and_what_to_install(toy):
     with pytest.raises(
-        PluginError, match=r"plugin `toy`: the metric `toy.score` can not be built: .*an_extra"
+        PluginError, match=r"plugin `toy`: the metric `toy.score` can not be used: .*an_extra"
     ) as caught:
         build_part("metric", genkit.Part("toy.score"), {})
     assert caught.value.fix == "pip install toy-extra"

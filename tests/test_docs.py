@@ -116,6 +116,13 @@ def test_recipes_page_has_every_key_of_every_recipe() -> None:
             assert f"| `{key}` |" in shared + section, f"{name}: {key}"
 
 
+def test_recipes_page_has_every_export_format() -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    for spec in catalog().exports.values():
+        if spec.modality in ("image", "text", "audio"):
+            assert f"| `{spec.name}` | {spec.modality} | {spec.summary} |" in page
+
+
 # --- hooks -----------------------------------------------------------------------------------------------------------
 
 HOOKS = sorted(generator.hook_headings())

@@ -80,3 +80,17 @@ def test_an_evaluation_takes_settings_and_its_protocol_names_them(words_run: Pat
     assert usual["forward_kl"].protocol["fake"]["split"] == "generated"
     assert cold["forward_kl"].protocol["fake"]["split"] == "generated, temperature 0.2"
     assert cold["forward_kl"].value > usual["forward_kl"].value + 1, "a cold generator leaves sentences out"
+
+
+def test_a_generator_whose_latent_holds_nothing_is_not_random(words_run: Path) -> None:
+    class Sure(ChainGenerator):
+        def latent(self, count: int, *, rng: genkit.Random) -> torch.Tensor:
+            return rng.normal(count, 0)
+
+    assert genkit.load(words_run).random
+    assert not genkit.Sampler(genkit.SamplerParts(Sure(), None, None), facts={}).random
+
+
+def test_what_has_no_pieces_can_not_be_streamed(words_run: Path) -> None:
+    with pytest.raises(genkit.UsageError, match="samples of the modality words can not be streamed"):
+        genkit.load(words_run).stream()

@@ -35,14 +35,15 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_
 
         table = Table(*columns, box=None, header_style="bold", pad_edge=False)
         for row in rows:
-            table.add_row(*(Text(_cell(row[column])) for column in columns))
+            table.add_row(*(Text(cell(row[column])) for column in columns))
         Console().print(table)
     else:
         for row in rows:
-            click.echo("\t".join(_cell(row[column]) for column in columns))
+            click.echo("\t".join(cell(row[column]) for column in columns))
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value on one line."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import click
 
-from genkit.errors import UsageError
+from genkit.errors import PluginError, UsageError
 
 if TYPE_CHECKING:
     from genkit.inference import Sampler
@@ -20,18 +21,28 @@ class Sampling(click.Command):
     """A command that draws, with the options that plugins' generators can be told."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return [*super().get_params(ctx), *self.settings()]
+        own = super().get_params(ctx)
+        taken = {option for one in own for option in one.opts} | {f"--{one.name}" for one in own}
+        return [*own, *self.settings(taken)]
 
-    def settings(self) -> list[click.Parameter]:
-        """One option for each setting of each modality."""
+    def settings(self, taken: Collection[str]) -> list[click.Parameter]:
+        """One option for each setting of each modality. Raises PluginError for one that is `taken`."""
         from genkit.catalog import catalog
 
+        writers = catalog().writers
         told: dict[str, list[str]] = {}
-        for spec in catalog().writers.values():
+        for modality, spec in writers.items():
             for name, text in spec.sampling.items():
-                told.setdefault(name, []).append(f"{text} ({spec.modality})")
+                if {_option(name), f"--{name}"} & set(taken):
+                    raise PluginError(
+                        f"plugin `{writers.plugin(modality).name}`: its setting `{name}` can not become an option of "
+                        f"`genkit {self.name}`, which has {_option(name)} itself",
+                        where=writers.plugin(modality).source,
+                        fix="call it otherwise in WriterSpec.sampling and Generator.sampling",
+                    )
+                told.setdefault(name, []).append(f"{text} ({modality})")
         return [
-            click.Option([f"--{name.replace('_', '-')}", name], type=float, help=" ".join(texts))
+            click.Option([_option(name), name], type=float, help=" ".join(texts))
             for name, texts in sorted(told.items())
         ]
 
@@ -41,10 +52,13 @@ class Sampling(click.Command):
 @click.option(
     "--count",
     type=click.IntRange(min=1),
-    help="How many samples; with --conditions, how many for each. Default: 16; with --conditions 1.",
+    help="How many samples; with --conditions, how many for each. Default: 16; with --conditions 1, and one for each "
+    "condition where it alone decides the sample, as with a vocoder.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Sample i of a seed is always the same.")
-@click.option("--condition", "conditions", multiple=True, metavar="K=V", help="What to ask for, such as label=7.")
+@click.option(
+    "--condition", "conditions", multiple=True, metavar="K=V", help="What to ask for, such as label=7; may be repeated."
+)
 @click.option(
     "--conditions",
     "listed",
@@ -57,6 +71,7 @@ class Sampling(click.Command):
     type=click.Path(path_type=Path),
     help="Directory for the samples' files. Default: standard output for text, else RUN/samples/drawn.",
 )
+@click.option("--format", "kind", metavar="KIND", help="The kind of the files, such as flac for audio.")
 @click.option("--array", type=click.Path(path_type=Path), help="Write an npz: samples, condition.")
 @click.option("--checkpoint", default="latest", show_default=True, help="A step, latest or best.")
 @click.option(
@@ -75,6 +90,7 @@ def sample(
     conditions: tuple[str, ...],
     listed: BinaryIO | None,
     out: Path | None,
+    kind: str | None,
     array: Path | None,
     checkpoint: str,
     weights: Literal["average", "raw"],
@@ -85,7 +101,7 @@ def sample(
     """Draw samples from a run."""
     from genkit.inference import load
 
-    asked: dict[str, Any] = dict(_conditions(conditions))
+    asked = _conditions(conditions)
     if listed is not None:
         each, rows = count or 1, _listed(listed)
         twice = ", ".join(sorted(set(asked) & set(rows[0])))
@@ -94,19 +110,32 @@ def sample(
         asked |= {key: [row[key] for row in rows for _ in range(each)] for key in rows[0]}
         count = each * len(rows)
     sampler = load(run, checkpoint=checkpoint, weights=weights, device=device)
-    batch = sampler.sample(count or 16, seed=seed, condition=asked or None, **_told(settings))
+    if kind is not None and sampler.writer is not None:
+        sampler.writer.of_kind(kind)  # raises before anything is drawn
+    if count is None:
+        several = [len(values) for values in asked.values() if isinstance(values, list)]
+        count = 16 if sampler.random or not asked else max(several, default=1)
+    condition = sampler.condition(asked or None, count)
+    started = time.perf_counter()
+    batch = sampler.sample(count, seed=seed, condition=condition, **_told(settings))
+    drawn_in = time.perf_counter() - started
     lines = sampler.writer.lines(batch) if sampler.writer is not None else None
     if lines is not None and out is None and array is None:
         for line in lines:
             click.echo(json.dumps(line, ensure_ascii=False) if as_json else list(line.values())[-1])
         return
+    played = sampler.writer.seconds(batch) if sampler.writer is not None else None
     written: dict[str, Any] = {}
+    if played is not None:
+        speed = played / drawn_in
+        written |= {"seconds": played, "drawn_in_seconds": drawn_in, "times_real_time": speed}
+        click.echo(f"{played:.2f} s drawn in {drawn_in:.2f} s: {speed:.3g} times real time", err=True)
     if array is not None:
         _write_array(array, sampler, batch)
         written["array"] = str(array)
-    if out is not None or array is None:
+    if out is not None or kind is not None or array is None:
         directory = out or run / "samples" / "drawn"
-        written["files"] = [str(path) for path in sampler.write(batch, directory)]
+        written["files"] = [str(path) for path in sampler.write(batch, directory, kind=kind)]
     if as_json:
         click.echo(json.dumps(written))
         return
@@ -133,9 +162,9 @@ def evaluate(
     **settings: float | None,
 ) -> None:
     """Measure a run against held-out data."""
-    from genkit import session
+    from genkit import scoring
 
-    scores = session.evaluate(run, count=count, seed=seed, checkpoint=checkpoint, device=device, **_told(settings))
+    scores = scoring.evaluate(run, count=count, seed=seed, checkpoint=checkpoint, device=device, **_told(settings))
     if as_json:
         click.echo(json.dumps({"run": str(run), "metrics": {score.name: score.as_json() for score in scores}}))
         return
@@ -152,14 +181,20 @@ def evaluate(
         console.print(f"protocol {protocol}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _conditions(given: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
+def _conditions(given: tuple[str, ...]) -> dict[str, Any]:
+    """What ``--condition`` asks for; a key that is given several times has a list."""
+    asked: dict[str, list[str]] = {}
     for one in given:
         key, equals, value = one.partition("=")
         if not equals or not key:
             raise UsageError(f"{one!r} is no condition", where="--condition", fix="write it as KEY=VALUE")
-        pairs[key] = value
-    return pairs
+        asked.setdefault(key, []).append(value)
+    return {key: values[0] if len(values) == 1 else values for key, values in asked.items()}
+
+
+def _option(name: str) -> str:
+    """The option of a setting."""
+    return f"--{name.replace('_', '-')}"
 
 
 def _told(settings: Mapping[str, float | None]) -> dict[str, float]:

@@ -52,6 +52,20 @@ def test_two_modalities_share_an_option(words_run: Path) -> None:
     assert "--temperature FLOAT Warmth. (sounds) Divides the logits. (words)" in listed
 
 
+@pytest.mark.parametrize("name", ["seed", "help", "json", "kind", "as_json"])
+def test_a_setting_with_the_name_of_an_own_option_is_refused(name: str, distributions: Any) -> None:
+    from types import SimpleNamespace
+
+    import genkit
+    from genkit.plugins import plugins
+
+    spec = genkit.WriterSpec(modality="sounds", suffix=".wav", build="no:where", sampling={name: "Mine."})
+    plugins().register("loud", SimpleNamespace(genkit_writers=genkit.hookimpl(lambda: [spec])))
+    refused = call("sample", "--help", code=3).stderr
+    assert f"plugin `loud`: its setting `{name}` can not become an option of `genkit sample`" in refused
+    assert "call it otherwise" in refused
+
+
 def test_help_of_the_commands_that_draw_needs_no_torch(words_run: Path, distributions: Any) -> None:
     program = (
         "import sys\n"

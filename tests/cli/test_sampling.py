@@ -45,6 +45,13 @@ def test_an_array_holds_samples_and_their_conditions(run: Path, tmp_path: Path) 
     assert not (run / "samples" / "drawn").exists()
 
 
+def test_a_condition_that_is_given_twice_is_asked_for_in_turn(run: Path, tmp_path: Path) -> None:
+    asked = ["--condition", "label=3", "--condition", "label=4"]
+    call("sample", run, "--count", 3, *asked, "--array", tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["condition"].tolist() == [3, 4, 3]
+
+
 def test_without_a_condition_the_array_says_which_were_drawn(run: Path, tmp_path: Path) -> None:
     call("sample", run, "--count", 200, "--seed", 4, "--array", tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as arrays:
@@ -86,6 +93,7 @@ def test_an_evaluation_prints_value_floor_and_protocol(run: Path) -> None:
     ("arguments", "words"),
     [
         (["--condition", "label"], "is no condition"),
+        (["--format", "flac"], "they have one kind of file"),
         (["--condition", "label=ten"], "unknown label 'ten'"),
         (["--condition", "colour=red"], "not colour"),
         (["--checkpoint", "best"], "no best checkpoint"),

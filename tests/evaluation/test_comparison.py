@@ -17,7 +17,7 @@ import genkit
 from genkit.adversarial.objectives import NonSaturating
 from genkit.cli.main import main
 from genkit.evaluation import GeneratedSamples, RealSamples, evaluate
-from genkit.session import scores_of
+from genkit.scoring import scores_of
 
 
 class Prompted(genkit.Dataset):

@@ -202,6 +202,7 @@ def genkit_writers() -> Iterable[WriterSpec]:
             suffix=".jsonl",
             build="genkit_text.writers:build_writer",
             conditions="genkit_text.conditions:conditions",
+            stream="genkit_text.streaming:stream",
             sampling={
                 "temperature": "Divides the logits; 0 takes the likeliest token.",
                 "top_p": "Keep the likeliest tokens that hold this share of the probability.",

@@ -51,6 +51,11 @@ def test_pieces_joined_are_the_sample_of_that_seed(kind, relaxation):
     assert len(texts) > 6
 
 
+def test_a_sampler_streams_in_one_line():
+    made, _ = sampler()
+    assert list(made.stream(seed=3, temperature=0.5)) == list(stream(made, seed=3, temperature=0.5))
+
+
 @pytest.mark.parametrize("settings", [{"temperature": 0.5}, {"top_p": 0.3}, {"temperature": 0.0}])
 def test_settings_are_those_of_a_sample(settings):
     made, text = sampler()

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Literal
 
-from genkit import MetricSpec
-
-Better = Literal["lower", "higher", "real"]
-
-
-def _figures(
-    *, lower: tuple[str, ...] = (), higher: tuple[str, ...] = (), real: tuple[str, ...] = ()
-) -> Mapping[str, Better]:
-    directions: dict[str, Better] = {}
-    for way, names in (("lower", lower), ("higher", higher), ("real", real)):
-        directions |= dict.fromkeys(names, way)  # type: ignore[arg-type]
-    return MappingProxyType(directions)
-
+from genkit import Better, MetricSpec, figures
 
 # What colder sampling, nonsense or repetition can push past real text is best as real text has it.
 FIGURES: Mapping[str, Mapping[str, Better]] = {
-    "divergence": _figures(lower=("j", "forward_kl", "reverse_kl", "nll_gen"), real=("nll_oracle", "entropy_gen")),
-    "likelihood": _figures(lower=("nll", "bits_per_character")),
-    "bleu": _figures(real=tuple(f"{name}{order}" for name in ("bleu", "self_bleu") for order in (2, 3, 4, 5))),
-    "diversity": _figures(
+    "divergence": figures(lower=("j", "forward_kl", "reverse_kl", "nll_gen"), real=("nll_oracle", "entropy_gen")),
+    "likelihood": figures(lower=("nll", "bits_per_character")),
+    "bleu": figures(real=tuple(f"{name}{order}" for name in ("bleu", "self_bleu") for order in (2, 3, 4, 5))),
+    "diversity": figures(
         lower=("length_difference",), real=("distinct1", "distinct2", "distinct3", "unique", "repetition")
     ),
-    "ngram_perplexity": _figures(lower=("reverse_ngram_perplexity",), real=("ngram_perplexity",)),
-    "memorisation": _figures(
+    "ngram_perplexity": figures(lower=("reverse_ngram_perplexity",), real=("ngram_perplexity",)),
+    "memorisation": figures(
         real=("copied_share", "copied_share_max", "copied_words", "copied_words_max", "exact_copies")
     ),
-    "frechet": _figures(lower=("frechet",)),
-    "mauve": _figures(higher=("mauve",), lower=("mauve_spread",)),
-    "rouge": _figures(higher=("rouge1", "rouge2", "rougeL")),
-    "pairs": _figures(lower=("length_ratio_error",), real=("prompt_copies",)),
-    "intent": _figures(higher=("intent", "intent_worst")),
-    "label_agreement": _figures(higher=("label_agreement", "label_agreement_over_chance")),
+    "frechet": figures(lower=("frechet",)),
+    "mauve": figures(higher=("mauve",), lower=("mauve_spread",)),
+    "rouge": figures(higher=("rouge1", "rouge2", "rougeL")),
+    "pairs": figures(lower=("length_ratio_error",), real=("prompt_copies",)),
+    "intent": figures(higher=("intent", "intent_worst")),
+    "label_agreement": figures(higher=("label_agreement", "label_agreement_over_chance")),
 }
 """Each metric's figures, without an extractor's name, and which direction is better."""
 
