@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,90 @@ def test_text_sampling_is_of_the_same_model_as_transformers_generate() -> None:
         "--width", "8", "--layers", "1", "--heads", "2",
     )  # fmt: skip
     assert found["protocol"]
+
+
+def test_synthesis_speed_is_of_the_same_waves_as_the_other_implementations() -> None:
+    pytest.importorskip("transformers")
+    if find_spec("vocos") is None:
+        pytest.skip("needs the vocos package")
+    found = measured("synthesis_speed.py", "--rounds", "2", "--seconds", "0.1", "--share", "8")
+    for name in ("vocos", "hifigan"):
+        assert found[name]["largest_difference"] <= 1e-5
+        assert found[name]["root_mean_square"] > 1e-3
+        assert found[name]["ratio"] > 0
+    assert len(found["real_time"]) == 7
+    assert all(one["times_real_time_cpu"] > 0 for one in found["real_time"].values())
+
+
+def small_fashion(folder: Path) -> Path:
+    """IDX files in Fashion-MNIST's form: ten kinds of stripes, 60 to train on and 20 to test on."""
+    folder.mkdir()
+    for part, count in (("train", 60), ("t10k", 20)):
+        labels = bytes(i % 10 for i in range(count))
+        pixels = bytes(
+            25 * label if (row // (1 + label) + i) % 2 else 255 - column
+            for i, label in enumerate(labels)
+            for row in range(28)
+            for column in range(28)
+        )
+        sizes = b"".join(size.to_bytes(4, "big") for size in (count, 28, 28))
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03" + sizes + pixels)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01" + count.to_bytes(4, "big") + labels)
+    return folder
+
+
+def test_reconstruct_measures_the_adversary_against_l1_alone_and_two_simple_fills(tmp_path: Path) -> None:
+    found = measured(
+        "reconstruct.py", "--minutes", "0.01", "--epochs", "1", "--data", small_fashion(tmp_path / "data"),
+        "--out", tmp_path / "out", "--set", "model.generator.width=4", "--set", "model.critic.width=4",
+        "--set", "train.batch_size=4",
+    )  # fmt: skip
+    (trial,) = found["trials"]
+    for method in ("adversarial", "l1_only"):
+        assert trial[method]["seconds"] >= 0.6
+        assert trial[method]["steps"] >= 1
+        assert trial[method]["two_completions_apart"] > 0
+    assert found["below_nearest"] == pytest.approx(1 - found["hole_mae"] / found["simple"]["nearest"]["hole_mae"])
+    assert found["simple"]["mean_picture"]["hole_mae"] > 0
+    assert found["frechet"] == trial["adversarial"]["frechet"] != found["frechet_l1_only"]
+    assert (tmp_path / "out" / "seed-0" / "given-adversarial-l1-real.png").exists()
+
+
+def test_reconstruct_fills_a_hole_with_the_nearest_known_pixel() -> None:
+    code = (
+        "import torch\nfrom reconstruct import nearest_fill\n"
+        "image = torch.arange(16.0).view(1, 1, 4, 4)\nmask = torch.ones(1, 1, 4, 4)\nmask[..., 1:3, 1:] = 0\n"
+        "print(nearest_fill(image * mask, mask)[0, 0].int().tolist())"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, check=True)
+    first, second, third, fourth = json.loads(ended.stdout)
+    assert (first, fourth) == ([0, 1, 2, 3], [12, 13, 14, 15])
+    assert second[0] == 4
+    assert second[2:] == [2, 3]
+    assert third[2:] == [14, 15]
+
+
+def test_vocoder_stands_beside_griffin_lim_and_its_own_mel_losses(tmp_path: Path) -> None:
+    found = measured(
+        "vocoder.py", "--minutes", "0.01", "--clips", "1", "--out", tmp_path,
+        "--set", "data.length=4096", "--set", "data.held_out_length=4096", "--set", "train.batch_size=2",
+        "--set", "train.adversarial_start=1", "--set", "train.eval_samples=2", "--set", "preview=2",
+        "--set", "model.generator.width=8", "--set", "model.generator.hidden=8",
+        "--set", "model.critic.multi_period=null", "--set", "model.critic.frames={ffts: [64], width: 4}",
+    )  # fmt: skip
+    figures = found["mean"]
+    assert set(figures) == {"vocoder", "mel_only", "griffin_lim", "griffin_lim_strong", "real"}
+    assert figures["real"]["mel_l1"] == 0 < figures["griffin_lim_strong"]["mel_l1"] < figures["griffin_lim"]["mel_l1"]
+    assert figures["griffin_lim"]["mel_l1"] < figures["vocoder"]["mel_l1"]
+    (seed,) = found["seeds"]
+    assert seed["curves"]["vocoder"][-1]["mel_l1"] == figures["vocoder"]["mel_l1"]
+    assert seed["verdict"]["mel_l1 at most 0.32"] is False
+    place = tmp_path / "seed-0"
+    assert {path.name for path in place.iterdir()} >= {"vocoder", "mel_only", "wav", "systems.png"}
+    assert len(list((place / "wav" / "real").iterdir())) == 1
+
+
+def test_vocoder_step_times_both_loops_of_the_same_mathematics() -> None:
+    found = measured("vocoder_step.py", "--rounds", "1", "--small", "--batch", "2", "--length", "2048")
+    assert max(found["gradient_difference"].values()) < 1e-9
+    assert found["speed"] == pytest.approx(found["hifigan_loop"]["seconds"] / found["genkit"]["seconds"], rel=1e-2)

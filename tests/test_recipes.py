@@ -104,8 +104,9 @@ def test_two_processes_train_every_recipe_as_one_does(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "preset"), presets())
 def test_a_preset_fits_its_recipe(name: str, preset: str) -> None:
-    """Presets for a user's own pictures lack nothing but their path."""
+    """Presets for a user's own files lack nothing but their path."""
     spec = catalog().recipe(name)
     named = resolve(spec.presets)[preset].get("data", {})
-    missing = {"data.path": "pictures"} if isinstance(named, dict) and named.get("name") == "image.folder" else {}
+    own = isinstance(named, dict) and str(named.get("name")).endswith(".folder")
+    missing = {"data.path": "files"} if own else {}
     assert resolve_config(spec, values={"preset": preset, **missing}).preset == preset

@@ -27,12 +27,12 @@ class ImageWriter(Writer):
         paths = []
         for index, pixels in enumerate(to_bytes(batch.sample)):
             paths.append(directory / f"{stem}-{index:05d}.png")
-            _picture(pixels).save(paths[-1])
+            picture(pixels).save(paths[-1])
         return paths
 
     def preview(self, batch: Batch, path: Path, *, columns: int) -> Path:
         """One PNG with the images row by row, `columns` in each."""
-        sheet = _picture(contact_sheet(to_bytes(batch.sample), columns))
+        sheet = picture(contact_sheet(to_bytes(batch.sample), columns))
         path = path.with_name(f"{path.name}.png")
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(path)
@@ -62,11 +62,15 @@ def contact_sheet(images: Tensor, columns: int) -> Tensor:
     return sheet
 
 
-def _picture(pixels: Tensor) -> Image.Image:
+def picture(pixels: Tensor) -> Image.Image:
+    """The picture of uint8 [C, H, W], grey or RGB."""
     array = pixels.numpy()
     return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0).copy())
 
 
 def build_writer(facts: Mapping[str, Any]) -> ImageWriter:
-    """The writer of images."""
-    return ImageWriter()
+    """The writer of images; where they are made of other images, it shows both."""
+    from genkit_image.known import known_pictures, starts_from_pictures
+    from genkit_image.restoration import RestorationWriter
+
+    return RestorationWriter(known_pictures(facts)) if starts_from_pictures(facts) else ImageWriter()

@@ -4,14 +4,18 @@ import pytest
 import torch
 
 from genkit import ConfigError, Random, UsageError
-from genkit_image.models import dcgan, r3gan, small
+from genkit_image.models import dcgan, r3gan, resnet, small, stylegan2
 from genkit_image.models.config import (
     DCGANCriticConfig,
     DCGANGeneratorConfig,
     R3GANCriticConfig,
     R3GANGeneratorConfig,
+    ResNetCriticConfig,
+    ResNetGeneratorConfig,
     SmallCriticConfig,
     SmallGeneratorConfig,
+    StyleGAN2CriticConfig,
+    StyleGAN2GeneratorConfig,
 )
 from genkit_image.recipes.r3gan import PRESETS
 
@@ -191,6 +195,12 @@ def test_the_small_pair_takes_any_multiple_of_4(size):
 PAIRS = {
     "dcgan": (dcgan, DCGANGeneratorConfig(width=4), DCGANCriticConfig(width=4)),
     "r3gan": (r3gan, R3GANGeneratorConfig(**TINY), R3GANCriticConfig(**TINY)),
+    "resnet": (resnet, ResNetGeneratorConfig(widths=(8, 4)), ResNetCriticConfig(widths=(4,), flat=(8,))),
+    "stylegan2": (
+        stylegan2,
+        StyleGAN2GeneratorConfig(widths=(16, 8), latent=8, style=8, mapping=2),
+        StyleGAN2CriticConfig(widths=(16, 8)),
+    ),
     "small": (small, SmallGeneratorConfig(width=4), SmallCriticConfig(width=4, hidden=8)),
 }
 
@@ -217,6 +227,8 @@ def test_the_label_matters_to_both_nets(pair):
     module, generator_config, critic_config = PAIRS[pair]
     data = facts(8, classes=5)
     generator, critic = module.build_generator(generator_config, data), module.build_critic(critic_config, data)
+    for parameter in generator.parameters():  # a conditional batch norm starts alike for all labels
+        parameter.data.add_(torch.randn_like(parameter), alpha=0.1)
     z, first, second = torch.randn(4, generator.latent_size), torch.zeros(4).long(), torch.ones(4).long()
     assert not torch.allclose(generator(z, first).sample, generator(z, second).sample)
     x = torch.randn(4, 3, 8, 8)

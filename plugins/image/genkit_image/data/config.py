@@ -56,6 +56,31 @@ class FolderConfig(PicturesConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairedConfig(PicturesConfig):
+    """Two folders whose pictures belong together by name, such as ``A/1.jpg`` and ``B/1.png``."""
+
+    path: str
+    """The folder that holds both."""
+    given: str = "A"
+    """The folder of what is given, below `path`, or anywhere by its full path."""
+    made: str = "B"
+    """The folder of what is to be made of it, likewise."""
+    margin: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Pictures are read at this many pixels a side more than `resolution`, which are cut off by chance, anew for each
+    batch and for both pictures alike. The paper has 30 for 256."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutlinesConfig:
+    """The embedded digits as pairs: their edges, and themselves."""
+
+    resolution: Resolution = 28
+    """Pixels a side: 28 as stored, 32 with a black border, or 32·2^k enlarged."""
+    held_out: Share = 0.2
+    """Share of the pairs, taken from the end, that training never sees."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class HubConfig(PicturesConfig):
     """A dataset of the Hugging Face hub, or one that `datasets` saved to a local folder."""
 

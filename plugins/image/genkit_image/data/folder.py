@@ -72,7 +72,7 @@ def open_folder(config: FolderConfig) -> Images:
     path = Path(config.path).expanduser()
     sources: list[Source]
     if path.is_dir():
-        sources = [FileSource(str(path), name) for name in _files(path)]
+        sources = [FileSource(str(path), name) for name in picture_files(path)]
     elif zipfile.is_zipfile(path):
         sources = [ZipSource(str(path), name) for name in zipfile.ZipFile(path).namelist() if _is_picture(name)]
     elif path.exists():
@@ -87,7 +87,7 @@ def open_folder(config: FolderConfig) -> Images:
     return load_images(sources, labels, classes, config, name=str(path))
 
 
-def _files(root: Path) -> list[str]:
+def picture_files(root: Path) -> list[str]:
     """The pictures below `root`, relative to it; linked folders too, each real folder once."""
     found, seen = [], set()
     for folder, below, names in os.walk(root, followlinks=True):

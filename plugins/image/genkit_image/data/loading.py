@@ -52,7 +52,7 @@ class ReadPictures(Pictures):
         for step in range(len(self)):
             source = self.sources[(index + step) % len(self)]
             try:
-                return _read(source, self.decode)
+                return read_picture(source, self.decode)
             except DataError as error:
                 if not self.skip_broken:
                     raise
@@ -78,7 +78,7 @@ def load_images(
 
     Raises DataError when a file is broken and ``config.skip_broken`` is false, or when none can be read.
     """
-    decode = Decoding(config.resolution, 1 if _all_grey(sources, config) else 3, config.fit, config.background)
+    decode = Decoding(config.resolution, 1 if all_grey(sources, config) else 3, config.fit, config.background)
     pictures: Tensor | Pictures
     if len(sources) * decode.channels * config.resolution**2 < MEMORY_BYTES:
         pictures, kept = _decode_all(sources, decode, config.skip_broken, name)
@@ -87,7 +87,7 @@ def load_images(
         held_out = [held_out[i] for i in kept] if held_out is not None else None
     else:
         pictures = ReadPictures(sources, decode, config.skip_broken)
-    apart = held_out if held_out is not None else _chosen_by_name(sources, config.held_out)
+    apart = held_out if held_out is not None else chosen_by_name([source.key for source in sources], config.held_out)
 
     def part(side: bool, title: str, flip: bool, other: Images | None) -> Images:
         rows = [i for i, out in enumerate(apart) if out == side]
@@ -102,7 +102,8 @@ def load_images(
     return part(False, name, config.flip, rest)
 
 
-def _read(source: Source, decode: Decoding) -> Tensor:
+def read_picture(source: Source, decode: Decoding) -> Tensor:
+    """The picture, uint8 [C, S, S]. Raises DataError naming it when it is broken."""
     try:
         file = source.open()
     except OSError as error:
@@ -111,7 +112,8 @@ def _read(source: Source, decode: Decoding) -> Tensor:
         return decode(file, source.name)
 
 
-def _all_grey(sources: Sequence[Source], config: PicturesConfig) -> bool:
+def all_grey(sources: Sequence[Source], config: PicturesConfig) -> bool:
+    """Whether all pictures are grey, or the config wants them to be."""
     if config.channels != "auto":
         return config.channels == "grey"
     return not any(_has_colour(source) for source in sources)
@@ -131,7 +133,7 @@ def _decode_all(sources: Sequence[Source], decode: Decoding, skip_broken: bool, 
 
     def fill(index: int) -> DataError | None:
         try:
-            pixels[index] = _read(sources[index], decode)
+            pixels[index] = read_picture(sources[index], decode)
         except DataError as error:
             return error
         return None
@@ -153,12 +155,8 @@ def _decode_all(sources: Sequence[Source], decode: Decoding, skip_broken: bool, 
     return pixels[kept], kept
 
 
-def _chosen_by_name(sources: Sequence[Source], share: float) -> list[bool]:
-    """Which sources are held out: those whose names hash lowest, so that adding a file moves hardly another."""
-    count = round(share * len(sources))
-    if not count:
-        return [False] * len(sources)
-    keys = [hashlib.blake2b(source.key.encode(errors="replace")).digest() for source in sources]
-    order = sorted(range(len(sources)), key=keys.__getitem__)
-    chosen = set(order[:count])
-    return [i in chosen for i in range(len(sources))]
+def chosen_by_name(names: Sequence[str], share: float) -> list[bool]:
+    """Which pictures are held out: those whose names hash lowest, so that adding a file moves hardly another."""
+    hashes = [hashlib.blake2b(name.encode(errors="replace")).digest() for name in names]
+    chosen = set(sorted(range(len(names)), key=hashes.__getitem__)[: round(share * len(names))])
+    return [i in chosen for i in range(len(names))]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genkit import Batch, ConfigError, DataError, Metric, Samples
 from genkit_image.metrics.config import AgreementConfig
-from genkit_image.metrics.extractors import DIGITS, SavedNetwork, as_written, load_lenet, network_file
+from genkit_image.metrics.extractors import DIGITS, as_written, load_lenet, own_network
 from genkit_image.metrics.lenet import as_digits
 
 
@@ -53,7 +53,7 @@ def build_agreement(config: AgreementConfig, facts: Mapping[str, Any]) -> Agreem
     if not classes:
         raise ConfigError("image.agreement needs labels, and the data has none", where="metrics")
     if config.classifier != "lenet-digits":
-        net = SavedNetwork(network_file(config.classifier, "metrics.classifier", "lenet-digits"))
+        net = own_network(config.classifier, "metrics.classifier", "lenet-digits")
         return Agreement(net, net.name, net.version, classes)
     if classes != DIGITS:
         raise ConfigError(

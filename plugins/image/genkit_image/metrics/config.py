@@ -60,3 +60,8 @@ class AgreementConfig:
     classifier: str = "lenet-digits"
     """lenet-digits, or the path of a network saved with ``torch.export`` (.pt2) or as TorchScript that maps
     [B, C, H, W] in [-1, 1] to logits [B, classes] in the order of the data's labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionConfig:
+    """How far what was made of a picture is from what it was."""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
 from importlib.resources import as_file, files
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
-from genkit import Batch, ConfigError, Extractor, PluginError
+from genkit import Batch, Extractor, evaluation
 from genkit_image.metrics.lenet import WEIGHTS, LeNet, as_digits
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -69,33 +67,6 @@ class RandomConv(Extractor):
         return torch.cat(means, 1)
 
 
-class SavedNetwork(Extractor):
-    """A network from a file of ``torch.export`` or TorchScript: [B, C, H, W] in [-1, 1] to [B, D].
-
-    Args:
-        path: the file. Raises PluginError when it can not be loaded.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.name = path.stem
-        self.version = f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}, 8-bit input"
-        try:
-            if path.suffix == ".pt2":
-                self.net: nn.Module = torch.export.load(path).module()
-            else:
-                self.net = torch.jit.load(path, map_location="cpu").eval()
-        except Exception as error:  # both loaders raise many things on a file that is not theirs
-            raise PluginError(f"{path}: is no network saved with torch.export or as TorchScript ({error})") from error
-
-    def __call__(self, batch: Batch) -> Tensor:
-        self.net = self.net.to(batch.sample.device)
-        with torch.no_grad():
-            features = self.net(as_written(batch.sample))
-        if not isinstance(features, Tensor) or len(features) != len(batch.sample):
-            raise PluginError(f"{self.name}: gave no tensor of {len(batch.sample)} rows of features")
-        return features.flatten(1)
-
-
 def open_extractor(name: str, facts: Mapping[str, Any]) -> Extractor:
     """The extractor that a metric's option names. Raises ConfigError on a name that is neither known nor a file."""
     channels = facts["shape"][0]
@@ -105,15 +76,12 @@ def open_extractor(name: str, facts: Mapping[str, Any]) -> Extractor:
         return LeNetDigits()
     if name == "random-conv":
         return RandomConv(channels)
-    return SavedNetwork(network_file(name, "metrics.extractor", "lenet-digits, random-conv"))
+    return own_network(name, "metrics.extractor", "lenet-digits", "random-conv")
 
 
-def network_file(name: str, where: str, known: str) -> Path:
-    """The file of a network. Raises ConfigError when there is none."""
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"{name!r} is neither {known} nor a file", where=where)
-    return path
+def own_network(file: str, where: str, *known: str) -> evaluation.SavedNetwork:
+    """A user's network, [B, C, H, W] in [-1, 1] to [B, D]. Raises as `genkit.evaluation.saved_network`."""
+    return evaluation.saved_network(file, where=where, known=known, prepare=as_written, stored="8-bit")
 
 
 def load_lenet() -> tuple[LeNet, dict[str, Any]]:

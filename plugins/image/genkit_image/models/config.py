@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -89,3 +89,65 @@ class SmallCriticConfig(SmallConfig):
     """Residual blocks at a quarter of the resolution."""
     hidden: Count = 256
     """Numbers the whole picture is summed up in before the logit."""
+
+
+Normalisation = Literal["spectral", "layer", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetGeneratorConfig:
+    """The residual generator of WGAN-GP and SNGAN."""
+
+    widths: Counts = (256, 256, 256, 256)
+    """Channels, from the first map up; the resolution doubles between one and the next. Four make 32 pixels of 4."""
+    latent: Count = 128
+    """Numbers in a latent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetCriticConfig:
+    """The residual critic of WGAN-GP and SNGAN."""
+
+    widths: Counts = (128, 128)
+    """Channels after each halving of the resolution."""
+    flat: tuple[Count, ...] = (128, 128)
+    """Channels of the blocks that follow at the last resolution."""
+    normalisation: Normalisation = "spectral"
+    """spectral: no layer stretches anything (SNGAN); layer: layer norm (WGAN-GP at 64 pixels); none (WGAN-GP at 32).
+    Batch norm is not offered: with it a gradient penalty is no longer one of each row (Gulrajani et al. 2017, 4)."""
+    pooling: Literal["sum", "mean"] = "sum"
+    """How the last map becomes one vector: summed (SNGAN) or averaged (WGAN-GP)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleGAN2Config:
+    """What both nets of Karras et al. 2020 share. The resolution halves between one width and the one before it."""
+
+    widths: Counts = (256, 256, 256, 128)
+    """Channels of each stage, from the first map up: four make 32 pixels of 4, or 28 pixels want three of 7."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleGAN2GeneratorConfig(StyleGAN2Config):
+    """The generator of StyleGAN2, with skips to the picture at each resolution."""
+
+    latent: Count = 256
+    """Numbers in z; a latent holds also those of the second z and of the noise."""
+    style: Count = 256
+    """Numbers in w, and in the mapping network's layers."""
+    mapping: Count = 4
+    """Layers of the mapping network; the paper has 8."""
+    mapping_rate: Annotated[float, Field(gt=0)] = 0.01
+    """Learning rate of the mapping network, as a share of the generator's."""
+    mixing: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """Share of training samples with a second style from some layer on."""
+    noise: bool = True
+    """Noise in each layer, of a learnt strength; off, a latent is z alone, and a second z where `mixing` is not 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StyleGAN2CriticConfig(StyleGAN2Config):
+    """The residual critic of StyleGAN2, which compares the rows of a batch."""
+
+    group: Count = 4
+    """Rows whose standard deviation is shown to each of them; fewer where the batch is no multiple."""

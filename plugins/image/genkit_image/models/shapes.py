@@ -14,7 +14,10 @@ def image_shape(facts: Mapping[str, Any]) -> tuple[int, int]:
     """Channels and pixels a side. Raises ConfigError unless the data are square images."""
     shape = facts.get("shape", ())
     if facts.get("modality") != "image" or len(shape) != 3 or shape[1] != shape[2]:
-        raise ConfigError(f"this model makes square images; the data has {dict(facts)}", where="model")
+        raise ConfigError(
+            f"this model makes square images; the data has {facts.get('modality')} of shape {list(shape)}",
+            where="model",
+        )
     return shape[0], shape[1]
 
 
@@ -38,3 +41,18 @@ def asked_label(condition: Tensor | None) -> Tensor:
     if condition is None:
         raise UsageError("this model is conditional: it needs a label for each row", fix="--condition label=NAME")
     return condition
+
+
+def base_size(size: int, halvings: int, where: str, *, least: int = 3) -> int:
+    """`size` halved that often. Raises ConfigError at the key `where` when it is no whole number, or under `least`."""
+    base, rest = divmod(size, 1 << halvings)
+    if rest or base < least:
+        fitting = [
+            times for times in range(1, size.bit_length()) if size % (1 << times) == 0 and size >> times >= least
+        ]
+        raise ConfigError(
+            f"{size} pixels a side can not be halved {halvings} times to {least} or more",
+            where=where,
+            fix=f"it can be halved {max(fitting)} times" if fitting else "choose another data.resolution",
+        )
+    return base

@@ -41,4 +41,6 @@ class DCGANRecipe(RecipeConfig):
 
 def build(config: DCGANRecipe) -> Experiment:
     """The experiment: both nets, the non-saturating loss, no penalty."""
-    return genkit.assemble(config)
+    from genkit_image.combinations import checked
+
+    return checked(genkit.assemble(config))

@@ -57,4 +57,6 @@ class HandwritingRecipe(RecipeConfig):
 
 def build(config: HandwritingRecipe) -> Experiment:
     """The experiment: both small nets, RpGAN + R1 + R2."""
-    return genkit.assemble(config)
+    from genkit_image.combinations import checked
+
+    return checked(genkit.assemble(config))
