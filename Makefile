@@ -35,6 +35,7 @@ bench: .venv/ready-dev
 	$(BIN)/python tests/benchmarks/points.py --json
 	$(BIN)/python tests/benchmarks/digits.py --minutes 5 --json
 	$(BIN)/python tests/benchmarks/text_sampling.py --json
+	$(BIN)/python tests/benchmarks/synthesis_speed.py --json
 	$(BIN)/python tests/benchmarks/text_oracle.py --vocabulary 50 --json
 	$(BIN)/python tests/benchmarks/text_oracle.py --vocabulary 5000 --seeds 0 --json
 	$(BIN)/python tests/benchmarks/text_real.py --minutes 15 --json

@@ -9,6 +9,9 @@ from typing import Any
 from genkit import ConfigError
 from genkit_audio.melspec import MelSpec
 
+BINDING = ("modality", "rate", "length", "labels", "mel")
+"""Facts that networks are made for: see `genkit.Dataset.binding`."""
+
 
 @dataclass(frozen=True)
 class AudioFacts:

@@ -2,11 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from genkit import DatasetSpec, MetricSpec, ModelSpec, WriterSpec, hookimpl
+from genkit import DatasetSpec, ExportSpec, MetricSpec, ModelSpec, RecipeSpec, WriterSpec, hookimpl
 from genkit_audio.metrics.specs import metric_specs
+
+SHORT = {"data.length": 4096, "train.batch_size": 4, "train.eval_samples": 16, "preview": 6}
+"""Overrides of a smoke run on a few short examples."""
+TINY_FRAMES = {
+    "model.generator.width": 16,
+    "model.generator.hidden": 16,
+    "model.critic.width": 8,
+    "model.critic.layers": 3,
+    "metrics": [],
+}
+TINY_VOCODER = {
+    **SHORT,
+    "data.held_out_length": 4096,
+    "train.adversarial_start": 0,
+    "model.critic.multi_period": {"periods": [3], "width": 1},
+}
+
+
+@hookimpl
+def genkit_recipes() -> Iterable[RecipeSpec]:
+    return [
+        _recipe(
+            "drums",
+            "Drums",
+            "Drum sounds by class, from noise, on two CPU cores in half an hour.",
+            {**SHORT, **TINY_FRAMES, "data.speeds": [1.0]},
+            tags=("conditional", "cpu"),
+        ),
+        _recipe(
+            "loops",
+            "Loops",
+            "Two to four seconds of a user's music, from noise.",
+            {**SHORT, **TINY_FRAMES, "data.length": 16384},
+        ),
+        _recipe(
+            "wavegan",
+            "WaveGAN",
+            "WaveGAN (Donahue et al. 2019) as published, with labels where the data has them.",
+            {
+                **SHORT,
+                "model.generator.width": 4,
+                "model.critic.width": 4,
+                "model.critic.shuffle": 0,  # each device shuffles as chance has it there, and two are compared with one
+                "metrics": [],
+            },
+        ),
+        _recipe(
+            "vocoder",
+            "Vocoder",
+            "Waveforms from mel spectrograms: Vocos (Siuzdak 2023), and any other vocoder.",
+            {
+                **TINY_VOCODER,
+                "model.generator": {"name": "audio.vocos", "width": 16, "hidden": 16, "layers": 1},
+                "model.critic.frames": {"ffts": [64], "width": 4},
+            },
+            tags=("cpu",),
+        ),
+        _recipe(
+            "hifigan",
+            "HiFiGAN",
+            "HiFi-GAN (Kong et al. 2020): V1, V2 or V3, with the critics of periods and scales.",
+            {
+                **TINY_VOCODER,
+                "model.generator.width": 16,
+                "model.generator.block_kernels": [3],
+                "model.generator.block_dilations": [[1]],
+                "model.critic.multi_scale": {"scales": 2, "width": 4},
+            },
+        ),
+    ]
+
+
+def _recipe(
+    name: str, prefix: str, summary: str, smoke: Mapping[str, Any], *, tags: tuple[str, ...] = ()
+) -> RecipeSpec:
+    """A recipe whose module holds ``<prefix>Recipe``, ``build`` and ``PRESETS``."""
+    module = f"genkit_audio.recipes.{name}"
+    return RecipeSpec(
+        name=f"audio.{name}",
+        summary=summary,
+        config=f"{module}:{prefix}Recipe",
+        build=f"{module}:build",
+        presets=f"{module}:PRESETS",
+        smoke=smoke,
+        tags=tags,
+    )
 
 
 @hookimpl
@@ -93,5 +179,18 @@ def genkit_writers() -> Iterable[WriterSpec]:
             suffix=".wav",
             build="genkit_audio.writers:build_writer",
             conditions="genkit_audio.conditions:conditions",
+            stream="genkit_audio.streaming:stream",
+        )
+    ]
+
+
+@hookimpl
+def genkit_exports() -> Iterable[ExportSpec]:
+    return [
+        ExportSpec(
+            name="onnx",
+            modality="audio",
+            summary="One file for onnxruntime: mel to wave, or latent and label to wave.",
+            export="genkit_audio.export:to_onnx",
         )
     ]

@@ -103,14 +103,15 @@ class InverseSTFT(nn.Module):
             )
         self.fft, self.hop, self.padding = fft, hop, padding
         self.overlap = math.ceil(fft / hop)
-        self.register_buffer("window", hann(size, fft).float(), persistent=False)
+        kept = torch.get_default_dtype()
+        self.register_buffer("window", hann(size, fft).to(kept), persistent=False)
         bins = torch.arange(fft // 2 + 1, dtype=torch.float64)
         angle = 2 * math.pi / fft * torch.outer(bins, bins[: fft // 4 + 1])
         share = torch.where((bins == 0) | (bins == fft // 2), 1.0, 2.0)[:, None] / fft
         cosines, sines = share * angle.cos(), (share * angle.sin())[:-1]
         for name, basis in (("cosines", cosines), ("sines", sines)):
-            self.register_buffer(f"even_{name}", basis[::2].float().contiguous(), persistent=False)
-            self.register_buffer(f"odd_{name}", basis[1::2].float().contiguous(), persistent=False)
+            self.register_buffer(f"even_{name}", basis[::2].to(kept).contiguous(), persistent=False)
+            self.register_buffer(f"odd_{name}", basis[1::2].to(kept).contiguous(), persistent=False)
 
     def forward(self, real: Tensor, imaginary: Tensor) -> Tensor:
         """Waveforms [B, F·hop] from the parts [B, F, fft / 2 + 1] of spectra, in fp32 or wider."""

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from genkit import Sampler, UsageError
-from genkit_audio.models.vocoder import Vocoder
+from genkit_audio.models.vocoder import Vocoder, folded
 
 
 def stream(sampler: Sampler, mel_chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Waveforms [f·hop] on the CPU, whose joined samples are those of the whole spectrogram at once.
+    """Waveforms [f·hop] on the CPU, whose joined samples are those of the whole spectrogram at once: what
+    ``genkit.load(run).stream(mel_chunks)`` calls.
 
     A frame is heard once the `Vocoder.context` frames after it have come, or the last one has. Nothing is cross-faded:
     each chunk is made with the frames around it that its samples depend on, and cut. So much of each is computed again;
@@ -27,7 +28,7 @@ def stream(sampler: Sampler, mel_chunks: Iterable[Tensor]) -> Iterator[Tensor]:
     vocoder = sampler.generator
     if not isinstance(vocoder, Vocoder):
         raise UsageError(f"only vocoders can be streamed; this run's generator is {type(vocoder).__name__}")
-    return _stream(vocoder, mel_chunks, sampler.device)
+    return _stream(folded(vocoder), mel_chunks, sampler.device)
 
 
 def _stream(vocoder: Vocoder, mel_chunks: Iterable[Tensor], device: torch.device) -> Iterator[Tensor]:

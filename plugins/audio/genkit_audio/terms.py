@@ -11,15 +11,31 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from genkit import GeneratorTurn, Scheduled, Term, UsageError
+from genkit import GeneratorTurn, Scheduled, Term, UsageError, terms
 from genkit_audio.mel import MelSpectrogram
 from genkit_audio.melspec import MelSpec
+from genkit_audio.recipes.vocoder import SCALES, Losses
 from genkit_audio.spectra import full_precision, hann, magnitude, spectrum, widen
 
-SCALES = ((5, 32), (10, 64), (20, 128), (40, 256), (80, 512), (160, 1024), (320, 2048))
-"""Bands and window of each scale of `MultiScaleMel` (Kumar et al. 2023, DAC, section 3.4)."""
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """Transform, hop and window of each resolution of `MultiResolutionSTFT` (Yamamoto et al. 2020, table 1)."""
+
+
+def spectral_terms(losses: Losses, mel: MelSpec) -> list[Term]:
+    """The terms of a vocoder whose weights are not 0.
+
+    Args:
+        losses: their weights.
+        mel: the data's.
+    """
+    top = replace(mel, high_hz=None) if losses.full_band else mel
+    each: list[Term] = [
+        MelL1(top, losses.mel),
+        MultiScaleMel(mel.rate, losses.multi_scale_mel, scales=losses.scales),
+        MultiResolutionSTFT(losses.multi_resolution_stft),
+        terms.FeatureMatching(losses.feature_matching),
+    ]
+    return [term for term in each if term.weight != 0]
 
 
 class MelL1(Term):

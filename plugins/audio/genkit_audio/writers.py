@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import soundfile
@@ -17,6 +17,7 @@ from genkit_audio.data.resampling import to_int16
 from genkit_audio.facts import AudioFacts
 from genkit_audio.pictures import sheet
 
+Kind = Literal["wav", "flac"]
 PAUSE = 0.25
 """Seconds of silence between the sounds of a preview."""
 
@@ -29,8 +30,18 @@ class AudioWriter(Writer):
         kind: wav or flac.
     """
 
-    def __init__(self, facts: AudioFacts, kind: Literal["wav", "flac"] = "wav") -> None:
+    def __init__(self, facts: AudioFacts, kind: Kind = "wav") -> None:
         self.facts, self.kind = facts, kind
+
+    def of_kind(self, kind: str) -> AudioWriter:
+        """A writer of ``wav`` or ``flac`` files. Raises UsageError for other kinds."""
+        if kind not in get_args(Kind):
+            raise UsageError(f"sounds are not written as {kind!r}", where="--format", fix=" or ".join(get_args(Kind)))
+        return AudioWriter(self.facts, kind)  # type: ignore[arg-type]
+
+    def seconds(self, batch: Batch) -> float:
+        """How long the sounds are together."""
+        return float(batch.sample.numel()) / self.facts.rate
 
     def write(self, batch: Batch, directory: Path, *, stem: str = "sample") -> list[Path]:
         """One file a sound, ``<stem>-00000.wav`` and on, or ``<stem>-00000-kick.wav`` where they have labels."""

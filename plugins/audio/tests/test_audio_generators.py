@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -170,19 +169,6 @@ def test_folding_weight_norm_changes_nothing_but_the_names(name):
         torch.testing.assert_close(Synthesis(network)(mels(9)), network.synthesise(mels(9)), atol=1e-6, rtol=1e-5)
     assert network.state_dict().keys() == before
     assert not any("parametrizations" in key for key in folded(network).state_dict())
-
-
-@pytest.mark.parametrize("name", ["vocos", "hifigan", "istftnet", "bigvgan"])
-def test_a_vocoder_exports_to_onnx_for_any_number_of_frames(name, tmp_path):
-    pytest.importorskip("onnxscript")
-    onnxruntime = pytest.importorskip("onnxruntime")
-    network, path = Synthesis(vocoder(name)), str(tmp_path / "vocoder.onnx")
-    shapes = ({2: torch.export.Dim("frames", min=4, max=4096)},)
-    torch.onnx.export(network, (mels(9),), path, input_names=["mel"], dynamo=True, verbose=False, dynamic_shapes=shapes)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"mel": mels(23).numpy()})
-    with torch.no_grad():
-        np.testing.assert_allclose(found, network(mels(23)).numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["vocos", "hifigan", "istftnet", "bigvgan"])

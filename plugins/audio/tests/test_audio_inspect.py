@@ -34,7 +34,7 @@ def _inspect(path, out, **options):
 
 
 def test_each_fault_is_found(odd, tmp_path):
-    found = _inspect(odd, tmp_path / "out")
+    found = _inspect(odd, tmp_path / "out" / "sheet.png")
     json.dumps(found)
     assert (found["clips"], len(found["broken"])) == (7, 1)
     assert "text.mp3" in found["broken"][0]["what"]
@@ -54,7 +54,7 @@ def test_each_fault_is_found(odd, tmp_path):
 
 
 def test_advice_names_the_settings(odd, tmp_path):
-    advice = "\n".join(_inspect(odd, tmp_path / "out")["advice"])
+    advice = "\n".join(_inspect(odd, tmp_path / "out" / "sheet.png")["advice"])
     for setting in (
         "data.skip_broken=true",
         "data.rate=8000",
@@ -68,13 +68,13 @@ def test_advice_names_the_settings(odd, tmp_path):
 def test_good_data_needs_no_advice(save, noise, tmp_path):
     for index in range(3):
         save(f"good/{index}.wav", noise(16_000, index), RATE)
-    found = _inspect(tmp_path / "good", tmp_path / "out")
+    found = _inspect(tmp_path / "good", tmp_path / "out" / "sheet.png")
     assert found["advice"] == []
     assert (found["duplicates"], found["broken"]) == ([], [])
 
 
 def test_the_picture_shows_waveforms_and_mels(tmp_path):
-    found = inspect(DrumsConfig(limit=8), tmp_path / "out")
+    found = inspect(DrumsConfig(limit=8), tmp_path / "out" / "sheet.png")
     with Image.open(found["picture"]) as image:
         assert image.size[0] > 4 * WIDTH
         pixels = np.asarray(image).reshape(-1, 3)
@@ -85,16 +85,16 @@ def test_the_picture_shows_waveforms_and_mels(tmp_path):
 def test_parts_of_a_recording_are_surveyed_one_by_one(save, tone, tmp_path):
     save("a.wav", np.concatenate([tone(0.5), np.zeros(8_000, np.float32)]), RATE)
     (tmp_path / "list.csv").write_text("path,start,stop,text\na.wav,0,0.5,one two\na.wav,0.5,1,\n")
-    found = _inspect(tmp_path / "list.csv", tmp_path / "out")
+    found = _inspect(tmp_path / "list.csv", tmp_path / "out" / "sheet.png")
     assert (found["clips"], found["recordings"], found["words"]) == (2, 1, 2)
     assert list(found["silence"]["worst"]) == [f"{tmp_path / 'a.wav'} (0.5 to 1 s)"]
 
 
 def test_nothing_but_broken_files_is_a_report_and_nothing_at_all_an_error(tmp_path):
     with pytest.raises(DataError, match=str(tmp_path)):
-        _inspect(tmp_path, tmp_path / "out")
+        _inspect(tmp_path, tmp_path / "out" / "sheet.png")
     (tmp_path / "a.wav").write_text("no sound")
-    found = _inspect(tmp_path, tmp_path / "out")
+    found = _inspect(tmp_path, tmp_path / "out" / "sheet.png")
     assert len(found["broken"]) == 1
     assert "picture" not in found
 

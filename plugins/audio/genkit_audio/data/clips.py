@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,6 +58,10 @@ class Measured:
     header: Header
     rate: int
     """Samples a second that are wanted."""
+
+    def at_speed(self, speed: float) -> Measured:
+        """The clip played so many times as fast, and as high: it is read at another rate than it is then taken for."""
+        return replace(self, rate=round(self.rate / speed))
 
     @property
     def frames(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from pydantic import Field
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Rate = Annotated[int, Field(ge=1000, le=384_000)]
+Speed = Annotated[float, Field(ge=0.5, le=2.0)]
 Decibels = Annotated[float, Field(ge=-120.0, le=0.0)]
 
 
@@ -49,9 +50,15 @@ class SoundConfig:
     gain_db: tuple[Decibels, Decibels] | None = None
     """Change each example's level by a gain drawn between these two, anew for each batch; (-6, -1) with ``loudness:
     peak`` and ``level_db: 0`` is what Vocos does. Not for held-out examples."""
+    speeds: Annotated[tuple[Speed, ...], Field(min_length=1)] = (1.0,)
+    """Speeds that each clip is heard at, pitch and all, as from a sampler: (0.94, 1.0, 1.06) makes three clips of one.
+    Not for held-out examples."""
     held_out: Share = 0.1
     """Share of the recordings, of each label where there are any, that training never sees; which ones depends on their
     names alone."""
+    held_out_length: Annotated[int, Field(ge=16)] | None = None
+    """Samples in a held-out example; null: `length`. A vocoder makes waves of any length, and what listeners would say
+    of them is only known of seconds."""
     limit: Count | None = None
     """Take only so many clips, evenly over all of them."""
     skip_broken: bool = False

@@ -57,8 +57,10 @@ def build(corpus: Corpus, config: SoundConfig) -> Sounds:
 
     def part(side: bool) -> Part:
         crop = "pieces" if side and config.crop == "random" else config.crop
+        length = config.held_out_length if side and config.held_out_length else config.length
         chosen = [one for one, out in zip(clips, apart, strict=True) if out == side]
-        return Part(chosen, Cut(config.length, crop, config.short, config.fade), config, in_memory=in_memory)
+        chosen = chosen if side else [one.at_speed(speed) for one in chosen for speed in config.speeds]
+        return Part(chosen, Cut(length, crop, config.short, config.fade), config, in_memory=in_memory)
 
     parts = [part(False), part(True)]
     broken += [fault for one in parts for fault in one.broken]
@@ -120,12 +122,13 @@ def spec_of(config: SoundConfig, rate: int) -> tuple[int, MelSpec | None]:
             where="data.rate",
             fix="--set data.rate=null, or a mel of that rate",
         )
-    if config.length % mel.hop:
-        raise ConfigError(
-            f"an example of {config.length} samples does not hold whole frames of {mel.hop}",
-            where="data.length",
-            fix=f"--set data.length={max(1, round(config.length / mel.hop)) * mel.hop}",
-        )
+    for name, length in (("length", config.length), ("held_out_length", config.held_out_length)):
+        if length is not None and length % mel.hop:
+            raise ConfigError(
+                f"an example of {length} samples does not hold whole frames of {mel.hop}",
+                where=f"data.{name}",
+                fix=f"--set data.{name}={max(1, round(length / mel.hop)) * mel.hop}",
+            )
     return mel.rate, mel
 
 
@@ -177,7 +180,8 @@ def check(clips: Sequence[Measured], config: SoundConfig, rate: int) -> dict[str
             f"{worst.clip.source.name}: has a rate of {worst.header.rate} Hz, and {rate} Hz are wanted; "
             f"{len(low)} of {len(clips)} clips have too low a rate",
             where="data.rate",
-            fix=f"--set data.rate={worst.header.rate}, or data.allow_upsampling=true",
+            fix=(f"--set data.rate={worst.header.rate}" if config.mel is None else "a data.mel of a lower rate")
+            + ", or data.allow_upsampling=true",
         )
     several = [one for one in clips if one.header.channels > 1]
     if several and config.channels == "refuse":
@@ -210,7 +214,9 @@ def _fits(clips: Sequence[Measured], config: SoundConfig, name: str) -> bool:
 def _counts(parts: Sequence[Part], config: SoundConfig, broken: int) -> dict[str, int]:
     return {
         "clips louder than full scale, clipped": sum(one.over for one in parts),
-        f"clips shorter than an example, {FILLED[config.short]}": sum(one.short for one in parts),
+        f"clips shorter than an example, {FILLED[config.short]}": sum(
+            one.short for one in parts if one.cut.length == config.length
+        ),
         "silent clips left out": sum(one.silent for one in parts),
         "broken recordings left out": broken,
     }

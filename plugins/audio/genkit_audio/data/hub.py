@@ -21,6 +21,7 @@ from genkit_audio.data.files import BytesSource, FileSource, Source
 from genkit_audio.data.parts import Part
 from genkit_audio.data.sounds import Sounds, Stored
 from genkit_audio.data.windows import Cut
+from genkit_audio.facts import BINDING
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class StreamedSounds(StreamedDataset):
         config: the dataset's.
         first: the dataset of the stream's first recordings, whose facts this one has too.
     """
+
+    binding = BINDING
 
     def __init__(self, table: Any, column: str, config: HubConfig, first: Sounds) -> None:
         self.table, self.column, self.config, self.first = table, column, config, first

@@ -65,12 +65,12 @@ class Surveyed:
         return self.frames / self.clip.header.rate
 
 
-def inspect(config: SoundConfig, out: Path) -> dict[str, Any]:
+def inspect(config: SoundConfig, picture: Path) -> dict[str, Any]:
     """Look at every recording of a dataset; broken ones are listed, not raised.
 
     Args:
         config: a dataset's.
-        out: a folder, for ``sounds.png``, a sheet of waveforms and mels.
+        picture: a .png, for a sheet of waveforms and mels.
 
     Returns: counts, durations in seconds, levels in dB of full scale, shares; ``broken``, each with its reason;
         ``duplicates``, the names of clips with the same samples; ``advice``, what could be done; ``picture``, its path.
@@ -103,8 +103,8 @@ def inspect(config: SoundConfig, out: Path) -> dict[str, Any]:
     }
     found["advice"] = _advice(found, surveyed, config, rate)
     if surveyed:
-        out.mkdir(parents=True, exist_ok=True)
-        found["picture"] = str(_picture(surveyed, config, rate, out / "sounds.png"))
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        found["picture"] = str(_picture(surveyed, config, rate, picture))
     return found
 
 

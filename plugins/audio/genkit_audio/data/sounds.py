@@ -11,7 +11,7 @@ from torch import Tensor
 from genkit import Batch, DataError, Dataset, Random
 from genkit_audio.data.resampling import FULL_SCALE
 from genkit_audio.data.windows import crop
-from genkit_audio.facts import AudioFacts
+from genkit_audio.facts import BINDING, AudioFacts
 from genkit_audio.mel import MelSpectrogram
 from genkit_audio.melspec import MelSpec
 
@@ -83,6 +83,8 @@ class Sounds(Dataset):
 
     Raises DataError when there is no window.
     """
+
+    binding = BINDING
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from genkit import Batch, ConfigError, DataError, Metric, Samples
 from genkit_audio.facts import AudioFacts
 from genkit_audio.metrics.config import LabelAgreementConfig
 from genkit_audio.metrics.drum_classifier import SPEC, load_drum_classifier
-from genkit_audio.metrics.extractors import DRUMS, SavedNetwork, about_drums, network_file
+from genkit_audio.metrics.extractors import DRUMS, about_drums, own_network
 from genkit_audio.metrics.specs import FIGURES
 from genkit_audio.metrics.waves import as_written, resample
 
@@ -64,7 +64,7 @@ def build_label_agreement(config: LabelAgreementConfig, facts: Mapping[str, Any]
     if not audio.labels:
         raise ConfigError("audio.label_agreement needs labels, and the data has none", where="metrics")
     if config.classifier != DRUMS:
-        net = SavedNetwork(network_file(config.classifier, "metrics.classifier", DRUMS))
+        net = own_network(config.classifier, "metrics.classifier", DRUMS)
         return LabelAgreement(net, net.name, net.version, audio.labels)
     classifier, about = load_drum_classifier()
     known = list(about["classes"])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from genkit import Batch, ConfigError, Extractor, PluginError, evaluation
+from genkit import Batch, Extractor, evaluation
 from genkit_audio.facts import AudioFacts
 from genkit_audio.metrics.aisfx import AiSfx
 from genkit_audio.metrics.config import FrechetConfig
@@ -43,33 +41,6 @@ class DrumFeatures(Extractor):
             return self.net.features(waves)
 
 
-class SavedNetwork(Extractor):
-    """A network from a file of ``torch.export`` or TorchScript: waveforms [B, T] of the data's rate to [B, D].
-
-    Args:
-        path: the file. Raises PluginError when it can not be loaded.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.name = path.stem
-        self.version = f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}, 16-bit input"
-        try:
-            if path.suffix == ".pt2":
-                self.net: nn.Module = torch.export.load(path).module()
-            else:
-                self.net = torch.jit.load(path, map_location="cpu").eval()
-        except Exception as error:  # both loaders raise many things on a file that is not theirs
-            raise PluginError(f"{path}: is no network saved with torch.export or as TorchScript ({error})") from error
-
-    def __call__(self, batch: Batch) -> Tensor:
-        self.net = self.net.to(batch.sample.device)
-        with torch.no_grad():
-            features = self.net(as_written(batch.sample))
-        if not isinstance(features, Tensor) or len(features) != len(batch.sample):
-            raise PluginError(f"{self.name}: gave no tensor of {len(batch.sample)} rows of features")
-        return features.flatten(1)
-
-
 def about_drums(about: Mapping[str, Any]) -> str:
     """The version of the embedded classifier, from what its file says of it."""
     accuracy = about["cross_validated_accuracy"]
@@ -85,15 +56,12 @@ def open_extractor(name: str, rate: int) -> Extractor:
         return AiSfx(rate)
     if name == Resemblyzer.name:
         return Resemblyzer(rate)
-    return SavedNetwork(network_file(name, "metrics.extractor", f"{DRUMS}, {AiSfx.name}, {Resemblyzer.name}"))
+    return own_network(name, "metrics.extractor", DRUMS, AiSfx.name, Resemblyzer.name)
 
 
-def network_file(name: str, where: str, known: str) -> Path:
-    """The file of a network. Raises ConfigError when there is none."""
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"{name!r} is neither {known} nor a file", where=where)
-    return path
+def own_network(file: str, where: str, *known: str) -> evaluation.SavedNetwork:
+    """A user's network, waveforms [B, T] of the data's rate to [B, D]. Raises as `genkit.evaluation.saved_network`."""
+    return evaluation.saved_network(file, where=where, known=known, prepare=as_written, stored="16-bit")
 
 
 def build_frechet(config: FrechetConfig, facts: Mapping[str, Any]) -> evaluation.Frechet:

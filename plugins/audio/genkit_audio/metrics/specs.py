@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Literal
 
-from genkit import MetricSpec
-
-Better = Literal["lower", "higher", "real"]
-
-
-def _figures(
-    *, lower: tuple[str, ...] = (), higher: tuple[str, ...] = (), real: tuple[str, ...] = ()
-) -> Mapping[str, Better]:
-    directions: dict[str, Better] = {}
-    directions |= dict.fromkeys(lower, "lower")
-    directions |= dict.fromkeys(higher, "higher")
-    directions |= dict.fromkeys(real, "real")
-    return MappingProxyType(directions)
-
+from genkit import Better, MetricSpec, figures
 
 FIGURES: Mapping[str, Mapping[str, Better]] = {
-    "mel_l1": _figures(lower=("mel_l1",)),
-    "stft": _figures(lower=("spectral_convergence", "log_magnitude_l1")),
-    "lsd": _figures(lower=("lsd_db",)),
-    "mcd": _figures(lower=("mcd_db",)),
-    "pitch": _figures(lower=("f0_rmse_cents",), higher=("voicing_f1",)),
-    "pesq": _figures(higher=("pesq",), lower=("pesq_left_out",)),
-    "stoi": _figures(higher=("stoi",), lower=("stoi_left_out",)),
-    "frechet": _figures(lower=("frechet",)),
-    "label_agreement": _figures(higher=("label_agreement", "label_agreement_worst")),
-    "nearest": _figures(real=("nearest_copies", "nearest_ratio")),
-    "distillmos": _figures(higher=("distillmos",)),
-    "dnsmos": _figures(higher=("dnsmos_overall", "dnsmos_signal", "dnsmos_background")),
-    "silence": _figures(real=("silent", "clipped"), lower=("dc_offset",)),
+    "mel_l1": figures(lower=("mel_l1",)),
+    "stft": figures(lower=("spectral_convergence", "log_magnitude_l1")),
+    "lsd": figures(lower=("lsd_db",)),
+    "mcd": figures(lower=("mcd_db",)),
+    "pitch": figures(lower=("f0_rmse_cents",), higher=("voicing_f1",)),
+    "pesq": figures(higher=("pesq",), lower=("pesq_left_out",)),
+    "stoi": figures(higher=("stoi",), lower=("stoi_left_out",)),
+    "frechet": figures(lower=("frechet",)),
+    "label_agreement": figures(higher=("label_agreement", "label_agreement_worst")),
+    "nearest": figures(real=("nearest_copies", "nearest_ratio")),
+    "distillmos": figures(higher=("distillmos",)),
+    "dnsmos": figures(higher=("dnsmos_overall", "dnsmos_signal", "dnsmos_background")),
+    "silence": figures(real=("silent", "clipped"), lower=("dc_offset",)),
 }
 """Each metric's figures, without an extractor's name, and which direction is better."""
 

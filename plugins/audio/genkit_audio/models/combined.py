@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from torch import nn
@@ -18,17 +19,25 @@ from genkit_audio.models.wave_critics import Ensemble, period_critics, scale_cri
 def build_combined(config: CombinedConfig, facts: Mapping[str, Any]) -> Ensemble:
     """The critic for the data that `facts` describe. Raises ConfigError when the config names none."""
     classes = label_count(AudioFacts.of(facts))
-    members: list[nn.Module] = []
+    kinds: dict[str, list[nn.Module]] = {}
     if config.multi_period is not None:
-        members += period_critics(config.multi_period, classes)
+        kinds["multi_period"] = period_critics(config.multi_period, classes)
     if config.multi_scale is not None:
-        members += scale_critics(config.multi_scale, classes)
+        kinds["multi_scale"] = scale_critics(config.multi_scale, classes)
     if config.multi_resolution is not None:
-        members += resolution_critics(config.multi_resolution, classes)
+        kinds["multi_resolution"] = resolution_critics(config.multi_resolution, classes)
     if config.multi_band is not None:
-        members += band_critics(config.multi_band, classes)
+        kinds["multi_band"] = band_critics(config.multi_band, classes)
     if config.frames is not None:
-        members += frames_critics(config.frames, classes)
-    if not members:
+        kinds["frames"] = frames_critics(config.frames, classes)
+    if not kinds:
         raise ConfigError("a combined critic of no critics", where="model.critic", fix="--set model.critic.frames={}")
-    return Ensemble(members)
+    members = [member for kind in kinds.values() for member in kind]
+    weights = None
+    if config.shares is not None:
+        shares = asdict(config.shares)
+        weights = [shares[name] / len(kind) for name, kind in kinds.items() for _ in kind]
+    ensemble = Ensemble(members, weights)
+    if not config.first_maps:
+        ensemble.leave_out_first_maps()
+    return ensemble

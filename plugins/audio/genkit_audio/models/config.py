@@ -203,11 +203,35 @@ class FramesCriticConfig:
     """Channels of each layer."""
     layers: Count = 3
     """Convolutions before the last: the first of each frame by itself, the others over frames, halving their rate."""
+    gain: Annotated[float, Field(gt=0)] = 100.0
+    """g in log(1 + g |S|), as which a magnitude is heard; a full-scale sine's is 0.5. What is quieter than 1 / g hardly
+    counts, and a generator that has fallen silent hardly learns from it."""
+    penalised: Literal["spectra", "wave"] = "spectra"
+    """What a gradient penalty differentiates by: the spectra as the critic hears them, or the wave. Within
+    ``audio.combined`` it is the wave."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """What each kind of critic counts in the losses; its sub-critics share that out, so that they count as their mean.
+    The defaults are those of Vocos (Siuzdak 2023)."""
+
+    multi_period: float = 1.0
+    """Waves folded into rows of a period."""
+    multi_scale: float = 1.0
+    """Waves at several rates."""
+    multi_resolution: float = 0.1
+    """Magnitudes at several resolutions."""
+    multi_band: float = 0.1
+    """Complex spectra in bands."""
+    frames: float = 1.0
+    """Spectra whose bins are channels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CombinedConfig:
-    """``audio.combined``: several critics in one. Null leaves one out, ``{}`` takes one with its defaults."""
+    """``audio.combined``: several critics in one. Null leaves one out, ``{}`` takes one with its defaults, which
+    together are the critics of Vocos."""
 
     multi_period: MultiPeriodConfig | None = field(default_factory=MultiPeriodConfig)
     """Waves folded into rows of a period."""
@@ -219,3 +243,7 @@ class CombinedConfig:
     """Complex spectra in bands."""
     frames: FramesCriticConfig | None = None
     """Spectra whose bins are channels."""
+    shares: Shares | None = field(default_factory=Shares)
+    """What each kind counts in objectives and feature matching; null: each sub-critic counts 1, as in HiFi-GAN."""
+    first_maps: bool = True
+    """Give what the first layer of each sub-critic makes for feature matching too, as HiFi-GAN does; Vocos does not."""

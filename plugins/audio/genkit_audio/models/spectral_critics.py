@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from genkit import ConfigError
+from genkit import ConfigError, UsageError, Verdict
 from genkit_audio.facts import AudioFacts
 from genkit_audio.models.config import FramesCriticConfig, MultiBandConfig, MultiResolutionConfig
 from genkit_audio.models.labels import Projection, label_count
@@ -23,8 +23,6 @@ PEAK = 0.8
 """What a wave is scaled to where loudness is not heard."""
 QUIET = 1e-3
 """Peaks below this are left below: to scale silence up would make a gradient of any size."""
-LOUD = 100.0
-"""How loud a spectrum's bin counts as: of a full-scale sine it is about 0.5, and log(1 + 100·0.5) is 4."""
 
 
 class ResolutionCritic(nn.Module):
@@ -87,16 +85,16 @@ class BandCritic(nn.Module):
 
 
 class FramesCritic(nn.Module):
-    """Spectra as sequences whose channels are the bins: log(1 + 100 |S|), and S itself shrunk to that size.
+    """Spectra as sequences whose channels are the bins: log(1 + g |S|), and S itself shrunk to that size.
 
     A convolution is then one large product, which is what a CPU is fast at.
     """
 
     window: Tensor
 
-    def __init__(self, fft: int, overlap: int, width: int, layers: int, classes: int) -> None:
+    def __init__(self, fft: int, overlap: int, gain: float, width: int, layers: int, classes: int) -> None:
         super().__init__()
-        self.hop = max(1, fft // overlap)
+        self.hop, self.gain = max(1, fft // overlap), gain
         window = hann(fft).float()
         self.register_buffer("window", window / window.sum(), persistent=False)
         widths = [3 * (fft // 2 + 1)] + [width] * layers
@@ -109,15 +107,61 @@ class FramesCritic(nn.Module):
 
     def forward(self, wave: Tensor, condition: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """Logits [B, 1, F'] for waveforms [B, T], and the features before them."""
+        return self.judge(self.hear(wave), condition)
+
+    def hear(self, wave: Tensor) -> Tensor:
+        """What is judged of waveforms [B, T]: [B, 3·bins, T // hop]."""
         with full_precision(wave.device):
             found = spectrum(wave, self.window, self.hop, padding="same")
             size = magnitude(found)
-            loud = torch.log1p(LOUD * size)
+            loud = torch.log1p(self.gain * size)
             parts = torch.view_as_real(found) * (loud / size)[..., None]
-            x = torch.cat([loud, parts[..., 0], parts[..., 1]], 1)
-        features = self.layers(x)
+            return torch.cat([loud, parts[..., 0], parts[..., 1]], 1)
+
+    def judge(self, heard: Tensor, condition: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """Logits [B, 1, F'] for what `hear` gave, and the features before them."""
+        features = self.layers(heard)
         logit = self.head(features[-1])
         return self.projection(logit, features[-1], condition), [*features, logit]
+
+
+class FramesEnsemble(Ensemble):
+    """Several `FramesCritic`, penalised for their slope over what they hear, not over the wave.
+
+    Then no transform is differentiated twice: a penalty takes half the time.
+
+    Args:
+        members: the sub-critics.
+        length: samples in a waveform.
+    """
+
+    def __init__(self, members: list[FramesCritic], length: int) -> None:
+        super().__init__(list(members))
+        self.length = length
+        self.shapes = [(len(one.window) // 2 + 1, length // one.hop) for one in members]
+
+    def forward(self, sample: Tensor, condition: Tensor | None = None, mask: Tensor | None = None) -> Verdict:
+        """Logits [B, 1, F'] and features of each member, for waveforms [B, T] or what `penalty_input` made of them."""
+        if sample.dim() == 2:
+            return super().forward(sample, condition, mask)
+        parts = sample[:, 0].split([3 * bins * frames for bins, frames in self.shapes], 1)
+        logits, features = zip(
+            *(
+                member.judge(part.unflatten(1, (3 * bins, frames)), condition)
+                for member, part, (bins, frames) in zip(self._critics(), parts, self.shapes, strict=True)
+            ),
+            strict=True,
+        )
+        return Verdict(list(logits), list(features))
+
+    def penalty_input(self, sample: Tensor) -> Tensor:
+        """What all members hear, [B, 1, N]. Raises UsageError for waveforms of another length than the data's."""
+        if sample.shape[-1] != self.length:
+            raise UsageError(f"this critic hears waveforms of {self.length} samples, not {sample.shape[-1]}")
+        return torch.cat([member.hear(sample).flatten(1) for member in self._critics()], 1)[:, None]
+
+    def _critics(self) -> list[FramesCritic]:
+        return [member for member in self.members if isinstance(member, FramesCritic)]
 
 
 def picture_layers(channels: int, width: int) -> Layers:
@@ -155,7 +199,11 @@ def band_critics(config: MultiBandConfig, classes: int) -> list[nn.Module]:
 
 def frames_critics(config: FramesCriticConfig, classes: int) -> list[nn.Module]:
     """The sub-critics of `audio.frames_critic`."""
-    return [FramesCritic(fft, config.overlap, config.width, config.layers, classes) for fft in config.ffts]
+    return list(_frames_critics(config, classes))
+
+
+def _frames_critics(config: FramesCriticConfig, classes: int) -> list[FramesCritic]:
+    return [FramesCritic(fft, config.overlap, config.gain, config.width, config.layers, classes) for fft in config.ffts]
 
 
 def build_multi_resolution(config: MultiResolutionConfig, facts: Mapping[str, Any]) -> Ensemble:
@@ -169,5 +217,15 @@ def build_multi_band(config: MultiBandConfig, facts: Mapping[str, Any]) -> Ensem
 
 
 def build_frames_critic(config: FramesCriticConfig, facts: Mapping[str, Any]) -> Ensemble:
-    """The critic for the data that `facts` describe."""
-    return Ensemble(frames_critics(config, label_count(AudioFacts.of(facts))))
+    """The critic for the data that `facts` describe. Raises ConfigError when their sounds are too short for it."""
+    about = AudioFacts.of(facts)
+    for fft in config.ffts:
+        frames = about.length // max(1, fft // config.overlap)
+        if frames < 1 << (config.layers - 1):
+            raise ConfigError(
+                f"{frames} frames of a transform of {fft} can not be halved {config.layers - 1} times",
+                where="model.critic.layers",
+                fix=f"--set model.critic.layers={max(1, frames.bit_length())}",
+            )
+    members = _frames_critics(config, label_count(about))
+    return FramesEnsemble(members, about.length) if config.penalised == "spectra" else Ensemble(list(members))

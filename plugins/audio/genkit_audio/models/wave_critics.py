@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import gcd
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
@@ -26,27 +27,41 @@ class Ensemble(Critic):
 
     Args:
         members: modules of ``forward(wave, condition) -> (logits, features)``.
+        weights: what each of them counts; None: alike.
     """
 
-    def __init__(self, members: list[nn.Module]) -> None:
+    weights: Tensor | None
+    """[K], of the verdicts."""
+
+    def __init__(self, members: list[nn.Module], weights: Sequence[float] | None = None) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.register_buffer("weights", None if weights is None else torch.tensor(weights), persistent=False)
 
     def forward(self, sample: Tensor, condition: Tensor | None = None, mask: Tensor | None = None) -> Verdict:
         """Logits [B, 1, ...] and features of each member."""
         logits, features = zip(*(member(sample, condition) for member in self.members), strict=True)
-        return Verdict(list(logits), list(features))
+        return Verdict(list(logits), list(features), weights=self.weights)
+
+    def leave_out_first_maps(self) -> None:
+        """Give no more what the first layer of each sub-critic, or of each of its bands, makes."""
+        for part in self.modules():
+            if isinstance(part, Layers):
+                part.given_from = 1
 
 
 class Layers(nn.ModuleList):
     """Layers one after the other, each followed by a leaky ReLU of slope 0.1; what each of them gives."""
+
+    given_from: int = 0
+    """Layers before this one keep what they give for themselves."""
 
     def forward(self, x: Tensor) -> list[Tensor]:
         found = []
         for layer in self:
             x = F.leaky_relu(layer(x), SLOPE)
             found.append(x)
-        return found
+        return found[self.given_from :]
 
 
 class PeriodCritic(nn.Module):
