@@ -144,6 +144,12 @@ class Plugins:
         self.add(status)
         return status
 
+    def remove(self, name: str) -> None:
+        """Forget a plugin that `register` made."""
+        self._manager.unregister(name=name)
+        self._statuses = [status for status in self._statuses if status.name != name]
+        self.revision += 1
+
     def collect(self, hook_name: str, **kwargs: object) -> list[tuple[PluginStatus, Any]]:
         """What each plugin's registration hook returns, item by item, in the order of the plugins' names.
 

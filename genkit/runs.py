@@ -105,7 +105,8 @@ class Run:
 
     @property
     def metrics(self) -> Path:
-        """One JSON object a line: ``{"step": ..., "kind": "train" | "eval" | "warning", ...}``."""
+        """One JSON object a line: ``{"step": ..., "kind": "train" | "eval" | "scores" | "warning", ...}``. ``scores``
+        stands before its ``eval`` and adds floors and protocols."""
         return self.path / "metrics.jsonl"
 
     def append(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
@@ -216,11 +217,12 @@ def list_runs(directory: Path) -> list[RunSummary]:
     """The runs in `directory`, oldest first. A directory that is itself a run is listed alone."""
     candidates = [directory] if (directory / "config.yaml").is_file() else sorted(directory.glob("*/config.yaml"))
     runs = [Run.open(path if path.is_dir() else path.parent) for path in candidates]
-    runs.sort(key=lambda run: (run.path / "environment.json").stat().st_mtime if run.path.exists() else 0.0)
-    return [_summary(run) for run in runs]
+    runs.sort(key=_made)
+    return [summarise(run) for run in runs]
 
 
-def _summary(run: Run) -> RunSummary:
+def summarise(run: Run) -> RunSummary:
+    """What ``genkit runs`` says of a run."""
     state = run.status()
     status = state.get("status", "running")
     if status == "running" and not run.is_locked():
@@ -233,6 +235,14 @@ def _summary(run: Run) -> RunSummary:
         float(state.get("seconds", 0.0)),
         state.get("metrics", {}),
     )
+
+
+def _made(run: Run) -> float:
+    """When the run was made; 0 when its ``environment.json`` is gone."""
+    try:
+        return (run.path / "environment.json").stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _head(settings: Path) -> dict[str, str]:

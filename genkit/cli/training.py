@@ -12,6 +12,15 @@ import click
 from genkit.cli.completion import complete_recipe
 from genkit.errors import UsageError
 
+tracker_option = click.option(
+    "--tracker",
+    "trackers",
+    multiple=True,
+    metavar="NAME",
+    help="Tell tensorboard, wandb, mlflow or trackio too; may be repeated.",
+)
+no_report_option = click.option("--no-report", is_flag=True, help="Do not keep RUN/report.html up to date.")
+
 
 @click.command()
 @click.argument("recipe", shell_complete=complete_recipe)
@@ -33,6 +42,8 @@ from genkit.errors import UsageError
     help="Go on with what --out holds, or with a run or checkpoint.",
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON line on stdout.")
+@tracker_option
+@no_report_option
 @click.option("--dry-run", is_flag=True, help="Resolve the config, print it and stop.")
 def run(
     recipe: str,
@@ -46,10 +57,13 @@ def run(
     nproc: int | None,
     resume: str,
     as_json: bool,
+    trackers: tuple[str, ...],
+    no_report: bool,
     dry_run: bool,
 ) -> None:
     """Train a recipe."""
     from genkit.catalog import catalog
+    from genkit.trackers import check_trackers
 
     spec = catalog().recipe(recipe)  # an unknown recipe is told before torch is imported
     if dry_run:
@@ -59,6 +73,7 @@ def run(
         resolved = resolve_config(spec, files=[config] if config else [], values=limits, overrides=overrides)
         click.echo(to_yaml(resolved), nl=False)
         return
+    check_trackers(trackers)
     if nproc is not None and "WORLD_SIZE" not in os.environ:
         sys.exit(_launch(nproc, recipe, out, resume))
     from genkit import session
@@ -75,6 +90,8 @@ def run(
         overrides=overrides,
         resume=resume,
         observers=[progress()],
+        trackers=trackers,
+        report=not no_report,
     )
     _report(result, as_json)
 
@@ -91,6 +108,8 @@ def run(
 )
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default: the machine's accelerator.")
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON line on stdout.")
+@tracker_option
+@no_report_option
 def resume(
     run: Path,
     steps: int | None,
@@ -99,6 +118,8 @@ def resume(
     overrides: tuple[str, ...],
     device: str | None,
     as_json: bool,
+    trackers: tuple[str, ...],
+    no_report: bool,
 ) -> None:
     """Go on with a run, bit-equal to one that never stopped."""
     from genkit import session
@@ -112,6 +133,8 @@ def resume(
         overrides=overrides,
         device=device,
         observers=[progress()],
+        trackers=trackers,
+        report=not no_report,
     )
     _report(result, as_json)
 

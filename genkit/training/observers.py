@@ -36,6 +36,9 @@ class Observer:
         """An evaluation is due: figures by name. On rank 0."""
         return {}
 
+    def evaluated(self, trainer: Trainer) -> None:
+        """An evaluation's figures are written, and are ``trainer.metrics``. On rank 0."""
+
     def parts(self, trainer: Trainer) -> Mapping[str, Any]:
         """Objects with ``state_dict`` and ``load_state_dict`` to keep in checkpoints. On every rank."""
         return {}

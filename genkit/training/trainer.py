@@ -280,6 +280,8 @@ class Trainer:
                 self.run.append("eval", self.step, self.metrics)
                 self.run.set_status("running", step=self.step, seconds=self.seconds, metrics=self.metrics)
                 self._keep_best()
+            for observer in self.observers:
+                observer.evaluated(self)
         self.world.wait()
         return self.metrics
 
@@ -336,8 +338,10 @@ class Trainer:
         return path
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint, on every rank. Raises CheckpointError when it is damaged or another model's."""
+        """Go on from a checkpoint, on every rank. Raises CheckpointError when it is damaged, another model's or other
+        data's."""
         state = checkpoint.read_state(path)
+        checkpoint.check_facts(path, self.experiment.data)
         for name, network in self._networks().items():
             checkpoint.read_network_(path, name, network)
         optimizers = checkpoint.read_optimizers(path)
