@@ -168,7 +168,7 @@ def compared(
         steps: of each run; `minutes`: of the recipe's runs, whose controls then take as many steps. Neither: the
             recipe's own end.
         overrides: ``K=V`` as ``--set`` takes them.
-        out: where the run directories go.
+        out: where the run directories go; those that are there go on where they were.
         jobs: runs at once.
         say: told each result.
 
@@ -178,6 +178,7 @@ def compared(
     def trial(control: str, seed: int, steps: int | None, minutes: float | None) -> Trial:
         place = out / f"{recipe}-{control}-{seed}"
         command = [sys.executable, "-m", "genkit", "run", recipe, "--seed", str(seed), "--out", str(place), "--json"]
+        command += ["--resume", "auto"]  # what was cut off goes on, what is done is measured
         command += ["--set", f"control={control}", *(word for one in overrides for word in ("--set", one))]
         command += ["--steps", str(steps)] if steps else ["--minutes", str(minutes)] if minutes else []
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -212,7 +213,7 @@ def compared(
 )
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Set a config key, as for genkit run.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs/bench-text"), show_default=True, help="For the runs."
+    "--out", type=click.Path(path_type=Path), default=Path("runs/bench-text"), show_default=True, help="For the runs; those there go on."
 )
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at once, a thread each.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
