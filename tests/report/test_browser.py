@@ -47,7 +47,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         root / "sounding", samples={f"{step:08d}.png": rundirs.png(64, 32, seed=step) for step in (0, 50, 100)}
     )
     for step in (0, 50, 100):
-        rundirs.write_sound(sounding / "samples" / f"{step:08d}.wav")
+        rundirs.write_sound(sounding / "samples" / f"{step:08d}.wav", seconds=4)
     evaluated = [
         line
         for step in (50, 100)
@@ -109,7 +109,7 @@ def test_pictures_are_decoded_and_sounds_play(browser: Any, pages: dict[str, Pat
         wait(browser, "document.querySelector('#frame-0 img').naturalWidth === 64")
         browser.execute_script("document.querySelector('#frame-0 audio').play()")
         wait(browser, "document.querySelector('#frame-0 audio').currentTime > 0.02")
-        assert browser.execute_script("return document.querySelector('#frame-0 audio').duration") == pytest.approx(0.5)
+        assert browser.execute_script("return document.querySelector('#frame-0 audio').duration") == pytest.approx(4)
     assert browser.get_log("browser") == []
 
 

@@ -146,7 +146,7 @@ def test_a_large_picture_is_scaled_down_and_the_page_says_so(make_run: Make) -> 
 def test_a_sound_is_embedded_without_loss(make_run: Make) -> None:
     soundfile = pytest.importorskip("soundfile")
     path = make_run()
-    rundirs.write_sound(path / "samples" / "00000010.wav")
+    rundirs.write_sound(path / "samples" / "00000010.wav", seconds=4)
     (made,) = rundirs.embedded(page_of(path), "audio/flac")
     before, _ = soundfile.read(path / "samples" / "00000010.wav", dtype="int16")
     after, rate = soundfile.read(BytesIO(made), dtype="int16")

@@ -24,6 +24,7 @@ from genkit import GenkitError, UsageError
 CONTROLS = ("constant", "shuffled", "likelihood")
 T_975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """Student's t at 97.5 % for 1, 2, ... degrees of freedom; 2 beyond."""
+GENKIT = (sys.executable, "-m", "genkit")
 ADVERSARY = "none"
 """What the setting `control` says of a run that is no control."""
 
@@ -177,25 +178,34 @@ def compared(
 
     def trial(control: str, seed: int, steps: int | None, minutes: float | None) -> Trial:
         place = out / f"{recipe}-{control}-{seed}"
-        command = [sys.executable, "-m", "genkit", "run", recipe, "--seed", str(seed), "--out", str(place), "--json"]
+        command = [*GENKIT, "run", recipe, "--seed", str(seed), "--out", str(place), "--json"]
         command += ["--resume", "auto"]  # what was cut off goes on, what is done is measured
         command += ["--set", f"control={control}", *(word for one in overrides for word in ("--set", one))]
         command += ["--steps", str(steps)] if steps else ["--minutes", str(minutes)] if minutes else []
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if ended.returncode:
-            said = ended.stderr.strip().splitlines()[-3:]
-            raise GenkitError(f"{recipe} with seed {seed} and control {control} failed: {' '.join(said)}")
-        told = json.loads(ended.stdout.strip().splitlines()[-1])
-        figures = ", ".join(f"{name} {score['value']:.4g}" for name, score in told["scores"].items())
+        told = _called(command, f"{recipe} with seed {seed} and control {control}")
+        # A run that was done before tells no scores.
+        scores = (
+            told["scores"] or _called([*GENKIT, "eval", told["run"], "--json"], f"the evaluation of {place}")["metrics"]
+        )
+        figures = ", ".join(f"{name} {score['value']:.4g}" for name, score in scores.items())
         say(f"{recipe} control={control} seed={seed} steps={told['step']} seconds={told['seconds']:.0f}: {figures}")
-        return Trial(control, seed, told["step"], told["seconds"], told["run"], told["scores"])
+        return Trial(control, seed, told["step"], told["seconds"], told["run"], scores)
 
     with ThreadPoolExecutor(jobs) as pool:
         first = list(pool.map(lambda seed: trial(ADVERSARY, seed, steps, minutes), seeds))
         wanted = [(control, one) for one in first for control in controls]
         rest = list(pool.map(lambda pair: trial(pair[0], pair[1].seed, pair[1].steps, None), wanted))
     return Comparison(recipe, [*first, *rest], tuple(overrides))
+
+
+def _called(command: Sequence[str], what: str) -> dict[str, Any]:
+    """What a command of one thread says in JSON. Raises GenkitError when it fails."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    if ended.returncode:
+        raise GenkitError(f"{what} failed: {' '.join(ended.stderr.strip().splitlines()[-3:])}")
+    found: dict[str, Any] = json.loads(ended.stdout.strip().splitlines()[-1])
+    return found
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -213,7 +223,11 @@ def compared(
 )
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Set a config key, as for genkit run.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs/bench-text"), show_default=True, help="For the runs; those there go on."
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs/bench-text"),
+    show_default=True,
+    help="For the runs; those there go on.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Runs at once, a thread each.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
