@@ -1,10 +1,10 @@
 """Times one vocoder iteration: the loop as HiFi-GAN's authors write it against genkit's trainer, same nets and batch.
 
 Vocos of 24 kHz with the critics of periods and of bands as published. The loop runs the critics on reals and on fakes
-apart, in the generator's turn on both again, and lets that turn's backward compute the critics' gradients too, which
-nobody uses; genkit's has one critic pass for both, freezes the critic and its view of the reals. The two take turns in
-one process, so that whatever else the machine does hits both. Before the clock starts, one iteration of small nets in
-float64 checks that both compute the same gradients.
+apart, in the generator's turn on both again, and lets that turn's backward, through reals and fakes, compute the
+critics' gradients too, which nobody uses. genkit has one critic pass for both, then freezes the critic and its view of
+the reals. The two take turns in one process, so that whatever else the machine does hits both. Before the clock starts,
+one iteration of small nets in float64 checks that both compute the same gradients.
 """
 
 from __future__ import annotations
@@ -124,8 +124,9 @@ class HiFiGANLoop:
         return self.weighted(fake, [F.relu(1 - one).mean() for one in fake.logits])
 
     def matching(self, real: genkit.Verdict, fake: genkit.Verdict) -> Tensor:
+        """The features' distance, whose gradient also goes back through the pass on reals, as the authors let it."""
         sums = [
-            sum((f - r.detach()).abs().mean() for r, f in zip(*maps, strict=True))
+            sum((f - r).abs().mean() for r, f in zip(*maps, strict=True))
             for maps in zip(real.features, fake.features, strict=True)
         ]
         return self.weighted(fake, sums)
@@ -235,7 +236,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
             "time": "median over rounds of one iteration each, in turns, one thread; a warm-up round is not counted",
             "processor_time": "of all threads; on a busy machine it says more than the clock",
             "losses": "hinge, features, 45 x log-mel L1, AdamW, fp32, as Vocos has them; no average",
-            "loop": "critic never frozen; reals and fakes apart, in both turns; one generator forward, as in HiFi-GAN",
+            "loop": "critic never frozen, real features not detached; reals and fakes apart; one generator forward",
             "genkit": "reuse_fakes (that one forward), joint_critic_pass; the figures of a log interval are not read",
             "gradient_difference": "one iteration of small nets in float64, relative to the largest entry",
         },
