@@ -40,6 +40,9 @@ bench: .venv/ready-dev
 	$(BIN)/python tests/benchmarks/text_oracle.py --vocabulary 5000 --seeds 0 --json
 	$(BIN)/python tests/benchmarks/text_real.py --minutes 15 --json
 	$(BIN)/python tests/benchmarks/text_reply.py --minutes 20 --json
+	$(BIN)/python tests/benchmarks/drums.py --minutes 30 --json
+	$(BIN)/python tests/benchmarks/vocoder_step.py --json
+	$(BIN)/python tests/benchmarks/vocoder.py --minutes 40 --json
 
 lint: .venv/ready-dev
 	$(BIN)/ruff check .

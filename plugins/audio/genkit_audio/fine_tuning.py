@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -64,7 +65,10 @@ def _from_run(path: Path, vocoder: Vocoder, critic: nn.Module) -> None:
             f"{path} holds another vocoder: {reason}", fix="let model.generator be as in that run"
         ) from error
     file = Run.open(path).checkpoint() / "critic.safetensors"
-    kept = load_file(file)
+    try:
+        kept = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file} can not be read: {error}", where="init") from error
     own = critic.state_dict()
     if {name: leaf.shape for name, leaf in kept.items()} == {name: leaf.shape for name, leaf in own.items()}:
         critic.load_state_dict(kept)
