@@ -6,12 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from genkit.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ramp:
     """A value that moves from `start` to `end` over a number of samples and then stays.
 
-    The cosine form is v(n) = start + ½(1 - cos(πn/N))(end - start), as R3GAN's burn-in (Huang et al. 2024) uses it.
+    The cosine form is v(n) = start + ½(1 - cos(πn/N))(end - start), as R3GAN's burn-in (Huang et al. 2024) uses it; the
+    exponential one start·(end/start)^(n/N), a rate times the same factor after every so many samples.
+
+    Raises ConfigError when an exponential ramp would pass through 0.
     """
 
     start: float
@@ -20,16 +25,26 @@ class Ramp:
     """Value once `over` samples have been seen."""
     over: float
     """Length of the ramp, in samples."""
-    shape: Literal["linear", "cosine"] = "cosine"
+    shape: Literal["linear", "cosine", "exponential"] = "cosine"
     """How the value moves between the two."""
     warmup: float = 0.0
     """Samples of linear rise from 0 to `start` before the ramp begins."""
+
+    def __post_init__(self) -> None:
+        if self.shape == "exponential" and self.start * self.end <= 0:
+            raise ConfigError(
+                f"an exponential ramp from {self.start:g} to {self.end:g} would pass through 0",
+                where="shape",
+                fix="give both ends the same sign, or shape: linear",
+            )
 
     def at(self, samples: float) -> float:
         """The value after `samples` samples."""
         if samples < self.warmup:
             return self.start * samples / self.warmup
         done = min(max((samples - self.warmup) / self.over, 0.0), 1.0) if self.over > 0 else 1.0
+        if self.shape == "exponential":
+            return self.start * (self.end / self.start) ** done
         if self.shape == "cosine":
             done = (1.0 - math.cos(math.pi * done)) / 2.0
         return self.start + done * (self.end - self.start)

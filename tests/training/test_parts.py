@@ -49,6 +49,10 @@ def test_a_ramp_moves_between_its_ends() -> None:
     assert [cosine.at(n) for n in (0, 50, 100, 1000)] == pytest.approx([2.0, 1.5, 1.0, 1.0])
     linear = genkit.Ramp(start=2.0, end=1.0, over=100, shape="linear", warmup=10)
     assert [linear.at(n) for n in (0, 5, 10, 35, 200)] == pytest.approx([0.0, 1.0, 2.0, 1.75, 1.0])
+    falling = genkit.Ramp(start=2.0, end=0.5, over=100, shape="exponential")
+    assert [falling.at(n) for n in (0, 50, 100, 1000)] == pytest.approx([2.0, 1.0, 0.5, 0.5])
+    with pytest.raises(genkit.ConfigError, match="pass through 0"):
+        genkit.Ramp(start=1.0, end=0.0, over=100, shape="exponential")
 
 
 def test_the_optimiser_follows_its_ramps() -> None:

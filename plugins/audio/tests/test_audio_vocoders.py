@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import genkit
-from genkit import CheckpointError, ConfigError, Ramp, value_at
+from genkit import CheckpointError, ConfigError, value_at
 from genkit.catalog import build_part, catalog
 from genkit.config import resolve_config
 from genkit.specs import resolve
@@ -124,7 +124,9 @@ def test_hifigan_is_trained_as_its_authors_do(variant, size):
     assert (config.train.batch_size, config.data.options["length"], config.train.steps) == (16, 8192, 2_500_000)
     assert config.data.options["level_db"] == pytest.approx(-0.4455, abs=1e-4)  # a peak of 0.95
     for net in (config.optim.generator, config.optim.critic):
-        assert (net.name, tuple(net.betas), net.lr) == ("adamw", (0.8, 0.99), 2e-4)
+        assert (net.name, tuple(net.betas)) == ("adamw", (0.8, 0.99))
+        rates = [value_at(net.lr, epochs * 12_950) for epochs in (0, 1, 1000)]
+        assert rates == pytest.approx([2e-4, 2e-4 * 0.999, 2e-4 * 0.999**1000], rel=1e-9)
     assert config.objective == genkit.Part("least_squares", **{**config.objective.options, "scale": 1.0})
     assert (config.losses.mel, config.losses.feature_matching, config.losses.full_band) == (45.0, 2.0, True)
     assert millions(built("generator", config.model.generator, "hifigan-22k")) == pytest.approx(size, abs=0.02)
@@ -140,15 +142,6 @@ TINY_HIFIGAN = {
     "model.generator.block_dilations": [[1]],
     "model.critic": {"name": "audio.combined", "multi_period": {"periods": [3], "width": 1}, "multi_band": None},
 }
-
-
-def test_hifigan_s_rates_fall_by_a_thousandth_at_the_end_of_each_epoch():
-    _, made = experiment("audio.hifigan", **TINY_HIFIGAN)
-    lr = made.optim.generator.lr
-    assert isinstance(lr, Ramp)
-    assert value_at(lr, 12_949) == 2e-4
-    assert value_at(lr, 12_950) == pytest.approx(2e-4 * 0.999)
-    assert value_at(lr, 1000 * 12_950) == pytest.approx(2e-4 * 0.999**1000)
 
 
 def test_hifigan_s_loss_hears_above_its_mel():
