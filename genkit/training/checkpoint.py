@@ -22,6 +22,8 @@ from genkit.interfaces import Dataset, StreamedDataset
 from genkit.runs import Run, write_atomically
 
 FORMAT = 1
+LONGEST = 160
+"""Characters of a difference between facts that an error shows."""
 
 
 def write_checkpoint(
@@ -132,6 +134,7 @@ def check_facts(path: Path, data: Dataset | StreamedDataset) -> None:
     kept, own = ({key: facts.get(key) for key in data.binding} for facts in (read_facts(path), data.facts))
     changes = difference(kept, json.loads(json.dumps(own)))
     if changes:
+        changes = [line if len(line) <= LONGEST else f"{line.split(':', 1)[0]} is another" for line in changes]
         raise CheckpointError(
             f"{path} belongs to other data (its -> the data's): {'; '.join(changes)}",
             where=str(path / "facts.json"),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from genkit.adversarial.judging import token_mask, widen
 from genkit.interfaces import Draw, GeneratorTurn, Judged, Verdict
 from genkit.schedules import Scheduled, value_at
 from genkit.training.figures import Figures
@@ -54,7 +55,7 @@ def critic_turn(team: Team, step: int, turn: int, parts: list[Part]) -> Figures:
         (loss / len(parts)).backward(inputs=updater.parameters)
         heard.append((bare(real_judged.verdict), bare(fake_judged.verdict)))
         if team.observes(step):
-            observe(figures, real_judged, fake_judged, relative=objective.needs_real)
+            observe(figures, real_judged, fake_judged, midpoint=objective.midpoint)
     team.world.mean_(updater.gradients())
     updater.schedule(samples)
     figures.report |= team.tell_augment(heard)
@@ -137,17 +138,32 @@ def detached(draw: Draw) -> Draw:
 
 
 @torch.no_grad()
-def observe(figures: Figures, real: Judged, fake: Judged, *, relative: bool) -> None:
-    """The critic's mean logits, and how often it is right.
+def observe(figures: Figures, real: Judged, fake: Judged, *, midpoint: float | None) -> None:
+    """The critic's mean logits, and how often it is right: a real above the objective's midpoint and a fake below it.
 
-    Right is a real above the fake it is paired with when the objective is `relative`, else each on its side of zero.
+    Where only differences of logits mean anything, a real above the fake it is paired with, or, where they are not as
+    many, above the fakes' mean, and a fake below the reals'. Tokens that do not count are left out.
     """
-    reals = torch.cat([logit.reshape(-1) for logit in real.verdict.logits])
-    fakes = torch.cat([logit.reshape(-1) for logit in fake.verdict.logits])
-    figures.add("logit/real", reals.mean())
-    figures.add("logit/fake", fakes.mean())
-    if relative and len(reals) == len(fakes):
-        right = (reals > fakes).float().mean()
+    reals, real_counts = logits_of(real.verdict)
+    fakes, fake_counts = logits_of(fake.verdict)
+    real_mean, fake_mean = (reals * real_counts).mean(), (fakes * fake_counts).mean()
+    figures.add("logit/real", real_mean)
+    figures.add("logit/fake", fake_mean)
+    if midpoint is None and len(reals) == len(fakes):
+        both = real_counts * fake_counts
+        right = ((reals > fakes) * both).mean() / both.mean().clamp(min=1e-12)
     else:
-        right = ((reals > 0).float().mean() + (fakes < 0).float().mean()) / 2
+        above, below = (fake_mean, real_mean) if midpoint is None else (midpoint, midpoint)
+        right = (((reals > above) * real_counts).mean() + ((fakes < below) * fake_counts).mean()) / 2
     figures.add("critic/accuracy", right)
+
+
+def logits_of(verdict: Verdict) -> tuple[Tensor, Tensor]:
+    """All logits, [N], and the weight of each, [N], of mean 1: 0 where a token does not count."""
+    logits = [widen(logit) for logit in verdict.logits]
+    masks = [token_mask(logit, verdict.mask) for logit in logits]
+    counts = [
+        torch.ones_like(logit) if mask is None else mask.to(logit) for logit, mask in zip(logits, masks, strict=True)
+    ]
+    flat, weights = (torch.cat([one.reshape(-1) for one in leaves]) for leaves in (logits, counts))
+    return flat, weights / weights.mean().clamp(min=1e-12)

@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 import genkit
+from genkit.interfaces import Judged, Verdict
 from genkit.training.distributed import World
 from genkit.training.ema import Average
 from genkit.training.figures import Figures, Meter
 from genkit.training.guards import DeadPlayers, Diversity, spread
 from genkit.training.optimizers import Updater
+from genkit.training.phases import observe
 from genkit.training.precision import choose_device, choose_precision, has_fast_bf16
 from genkit.training.signals import StopRequest
 
@@ -164,3 +166,32 @@ def test_a_stopping_signal_is_remembered_and_handlers_are_put_back(number: signa
         os.kill(os.getpid(), number)
         assert stop.received == number
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(
+    ("midpoint", "reals", "fakes", "right"),
+    [
+        (0.0, [1.0, 2.0, -1.0, 3.0], [-1.0, -2.0, -3.0, 1.0], 0.75),
+        (0.5, [0.9, 0.6, 0.4, 0.7], [0.1, 0.2, 0.3, 0.4], 0.875),
+        (None, [11.0, 12.0, 13.0, 14.0], [10.0, 13.0, 12.0, 10.0], 0.75),
+        (None, [11.0, 12.0], [10.0, 10.0, 10.0, 12.0], 0.875),
+    ],
+    ids=["around 0", "around a half", "in pairs", "not as many"],
+)
+def test_the_critic_is_right_where_the_objective_takes_no_side(midpoint, reals, fakes, right):
+    real, fake = (Judged(torch.zeros(0), Verdict([torch.tensor(logits)])) for logits in (reals, fakes))
+    figures = Figures()
+    observe(figures, real, fake, midpoint=midpoint)
+    assert figures.values["critic/accuracy"].item() == pytest.approx(right)
+
+
+def test_tokens_that_do_not_count_are_not_looked_at():
+    logits = torch.tensor([[1.0, -50.0], [1.0, 3.0]])
+    mask = torch.tensor([[True, False], [True, True]])
+    real, fake = (Judged(torch.zeros(0), Verdict([sign * logits], mask=mask)) for sign in (1, -1))
+    figures = Figures()
+    observe(figures, real, fake, midpoint=0.0)
+    assert figures.values["critic/accuracy"].item() == 1.0
+    assert figures.values["logit/real"].item() == pytest.approx(5 / 3)
+    observe(paired := Figures(), real, fake, midpoint=None)
+    assert paired.values["critic/accuracy"].item() == 1.0

@@ -10,6 +10,9 @@ from typing import Any
 from genkit import ConfigError
 from genkit_text.tokenization import Tokenizer
 
+BINDING = ("vocabulary", "tokenizer", "eos", "labels", "prompt_length")
+"""Facts that networks are made for: see `genkit.Dataset.binding`."""
+
 
 @dataclass(frozen=True)
 class TextFacts:

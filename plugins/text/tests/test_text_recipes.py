@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import genkit
-from genkit import ConfigError, Trainer
+from genkit import CheckpointError, ConfigError, Trainer
 from genkit.catalog import catalog
 from genkit.config import resolve_config
 from genkit.specs import resolve
@@ -148,3 +148,17 @@ def test_a_run_with_a_pretrained_model_needs_only_its_own_directory(tmp_path: Pa
     genkit.export(result.run, "hf", out=tmp_path / "exported")
     again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "exported")
     assert again.config.n_embd == 16
+
+
+def test_a_run_whose_file_was_changed_does_not_go_on_with_another_tokenizer(tmp_path):
+    file, out = tmp_path / "lines.txt", tmp_path / "run"
+    file.write_text("".join(f"line {i} of the file\n" for i in range(64)), encoding="utf-8")
+    values = {
+        **catalog().recipe("text.sentences").smoke,
+        "data": {"name": "text.lines", "path": str(file), "length": 16},
+    }
+    genkit.run("text.sentences", steps=1, device="cpu", out=out, values=values, report=False)
+    file.write_text("".join(f"Satz {i} der Datei\n" for i in range(64)), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"belongs to other data.*tokenizer\.json is another") as refused:
+        genkit.resume(out, steps=2, device="cpu", report=False)
+    assert len(str(refused.value)) < 1000

@@ -15,6 +15,7 @@ from genkit import Batch, ConfigError, DataError, PluginError, Random, StreamedD
 from genkit_text.data.config import HubConfig
 from genkit_text.data.corpus import Corpus, Rows, build, is_held_out, spread
 from genkit_text.data.text import Stored, Text, as_batch
+from genkit_text.facts import BINDING
 from genkit_text.tokenization import Tokenizer
 
 
@@ -28,6 +29,8 @@ class StreamedText(StreamedDataset):
         config: the dataset's.
         first: the dataset of the stream's first examples, whose facts and tokenizer this one has too.
     """
+
+    binding = BINDING
 
     def __init__(self, table: Any, config: HubConfig, first: Text) -> None:
         self.table = table

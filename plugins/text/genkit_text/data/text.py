@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genkit import Batch, DataError, Dataset, Random
+from genkit_text.facts import BINDING
 
 Stored = dict[str, Tensor]
 """``tokens`` int32 [L]; ``length`` int32 [], where rows may end early; ``label`` int64 [] and ``prompt`` int32 [P],
@@ -27,6 +28,8 @@ class Text(Dataset):
 
     Raises DataError when there is no row.
     """
+
+    binding = BINDING
 
     def __init__(
         self,
