@@ -6,8 +6,11 @@ or resumptions, so a run needs no loader state to go on exactly.
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing.util  # noqa: F401  (its hook at exit must be registered before ours, to run after it)
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -75,6 +78,7 @@ class Batches:
         self.rows = rows
         self.device = device
         self._loader: Iterator[Tree] | None = None
+        _OPENED.add(self)
         self._next = 0
         self._resident: Tree | None = None
         self.order: Order | None = None
@@ -157,6 +161,16 @@ class Batches:
             num_workers=min(self.train.workers, 1),
             **shared,
         )
+
+
+_OPENED: WeakSet[Batches] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """End all loaders' processes: they take no signal, so that Python would wait for them without end."""
+    for batches in list(_OPENED):
+        batches.close()
 
 
 class _Reader(TorchDataset[Tree]):

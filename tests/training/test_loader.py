@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,3 +104,20 @@ def test_an_empty_dataset_and_one_smaller_than_the_batch_are_refused() -> None:
 def test_data_that_can_not_be_resident_is_not_pretended_to_be() -> None:
     with pytest.raises(genkit.ConfigError, match="can not be held"):
         Batches(Points(resident=False), genkit.Train(resident="on"), seed=0, rows=Rows(0, 64, 64), device=CPU)
+
+
+def test_a_program_that_leaves_its_batches_open_ends_all_the_same() -> None:
+    """Loader processes take no SIGTERM, with which Python would end them."""
+    program = """
+import torch
+from toys import Points
+import genkit
+from genkit.random import Rows
+from genkit.training.loader import Batches
+
+train = genkit.Train(batch_size=4, workers=2, resident="off")
+batches = Batches(Points(), train, seed=1, rows=Rows(0, 4, 4), device=torch.device("cpu"))
+batches.take(0)
+batches.own = batches  # a cycle, as a trainer's: nothing collects it at the end
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parent, timeout=60, check=True)
