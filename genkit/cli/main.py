@@ -22,6 +22,7 @@ TABLE = {
     "resume": ("genkit.cli.training:resume", "Go on with a run."),
     "sample": ("genkit.cli.sampling:sample", "Draw samples from a run."),
     "eval": ("genkit.cli.sampling:evaluate", "Measure a run against held-out data."),
+    "inspect": ("genkit.cli.viewing:inspect", "Look at what a run has learnt."),
     "export": ("genkit.cli.exporting:export", "Write a run's generator in another format."),
     "report": ("genkit.cli.report:report", "Write a page that shows a run, or several side by side."),
     "runs": ("genkit.cli.listings:runs", "List the runs in a directory."),
@@ -32,6 +33,8 @@ TABLE = {
     "config": ("genkit.cli.configuration:config", "Print a recipe's config, with the docs of every key."),
     "plugins": ("genkit.cli.listings:plugins", "List the plugins and their state."),
     "bench": ("genkit.cli.bench:bench", "Measure what plugins offer to measure."),
+    "new-plugin": ("genkit.cli.scaffolding:new_plugin", "Write a plugin of your own to begin with."),
+    "check-plugin": ("genkit.cli.checking:check_plugin", "Check that a plugin keeps to the contract."),
     "doctor": ("genkit.cli.doctor:doctor", "Look for what is wrong with the installation."),
     "completion": ("genkit.cli.completion:completion", "Print a shell's completion script."),
 }
