@@ -34,6 +34,7 @@ from genkit.specs import (
     ModelSpec,
     ObjectiveSpec,
     RecipeSpec,
+    ViewSpec,
     WriterSpec,
     figures,
 )
@@ -57,6 +58,7 @@ _LAZY = {
     "Labels": "genkit.conditions",
     "Metric": "genkit.inspection",
     "Objective": "genkit.interfaces",
+    "Observer": "genkit.training.observers",
     "Penalty": "genkit.interfaces",
     "Random": "genkit.random",
     "Run": "genkit.runs",
@@ -65,6 +67,7 @@ _LAZY = {
     "SamplerParts": "genkit.inference",
     "Samples": "genkit.inspection",
     "StreamedDataset": "genkit.interfaces",
+    "Subject": "genkit.views",
     "Term": "genkit.interfaces",
     "TokenGenerator": "genkit.interfaces",
     "Trainer": "genkit.training.trainer",
@@ -73,6 +76,7 @@ _LAZY = {
     "assemble": "genkit.assembly",
     "evaluate": "genkit.scoring",
     "export": "genkit.exporting",
+    "inspect": "genkit.views",
     "load": "genkit.inference",
     "resume": "genkit.session",
     "run": "genkit.session",
@@ -111,18 +115,20 @@ if TYPE_CHECKING:
     from genkit.runs import Run
     from genkit.scoring import evaluate
     from genkit.session import RunResult, resume, run
+    from genkit.training.observers import Observer
     from genkit.training.trainer import Trainer
+    from genkit.views import Subject, inspect
 
 __all__ = [
     "Augment", "Bank", "Batch", "BenchmarkSpec", "Better", "Check", "CheckpointError", "CommandSpec", "Conditions",
     "ConfigError", "Critic", "DataError", "Dataset", "DatasetSpec", "DivergedError", "Draw", "Ema", "Estimator",
     "Experiment", "ExportSpec", "Extractor", "Generator", "GeneratorTurn", "GenkitError", "Interrupted", "Judged",
-    "Labels", "Metric", "MetricSpec", "Model", "ModelSpec", "Objective", "ObjectiveSpec", "Optim", "Optimizer", "Part",
-    "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Role", "Run", "RunResult",
-    "Sampler", "SamplerParts", "Samples", "Scheduled", "StreamedDataset", "Term", "TokenGenerator", "Train",
-    "Trainer", "UnknownNameError", "UsageError", "Verdict", "Writer", "WriterSpec", "__version__", "assemble",
-    "estimators", "evaluate", "evaluation", "export", "figures", "hookimpl", "load", "objectives", "penalties",
-    "resume", "run", "terms", "value_at",
+    "Labels", "Metric", "MetricSpec", "Model", "ModelSpec", "Objective", "ObjectiveSpec", "Observer", "Optim",
+    "Optimizer", "Part", "Penalty", "PluginError", "Ramp", "Random", "RecipeConfig", "RecipeSpec", "Role", "Run",
+    "RunResult", "Sampler", "SamplerParts", "Samples", "Scheduled", "StreamedDataset", "Subject", "Term",
+    "TokenGenerator", "Train", "Trainer", "UnknownNameError", "UsageError", "Verdict", "ViewSpec", "Writer",
+    "WriterSpec", "__version__", "assemble", "estimators", "evaluate", "evaluation", "export", "figures", "hookimpl",
+    "inspect", "load", "objectives", "penalties", "resume", "run", "terms", "value_at",
 ]  # fmt: skip
 
 

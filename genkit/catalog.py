@@ -19,6 +19,7 @@ from genkit.specs import (
     ObjectiveSpec,
     RecipeSpec,
     Spec,
+    ViewSpec,
     WriterSpec,
     resolve,
 )
@@ -27,7 +28,8 @@ MODALITIES = ("image", "text", "audio")
 """Those whose plugins are ours, so that their distributions' names are known."""
 
 S = TypeVar("S", bound=Spec)
-PartSpec = ModelSpec | DatasetSpec | ObjectiveSpec | MetricSpec
+PartSpec = ModelSpec | DatasetSpec | ObjectiveSpec | MetricSpec | ViewSpec
+"""What has a config of its own."""
 
 
 class Offers(Mapping[str, S], Generic[S]):
@@ -100,7 +102,8 @@ class Catalog:
         collected = {
             hook: found.collect(f"genkit_{hook}")
             for hook in (
-                "recipes", "models", "datasets", "objectives", "metrics", "writers", "exports", "benchmarks", "commands"
+                "recipes", "models", "datasets", "objectives", "metrics", "writers", "exports", "views", "benchmarks",
+                "commands",
             )
         }  # fmt: skip
         self.revision = found.revision
@@ -114,6 +117,7 @@ class Catalog:
         self.metrics = Offers[MetricSpec](offered["metrics"], "metric")
         self.writers = Offers[WriterSpec](offered["writers"], "writer", key="modality")
         self.exports = Offers[ExportSpec](offered["exports"], "export format")
+        self.views = Offers[ViewSpec](offered["views"], "view")
         self.benchmarks = Offers[BenchmarkSpec](offered["benchmarks"], "benchmark", listing="genkit bench --help")
         self.commands = Offers[CommandSpec](offered["commands"], "command", listing="genkit --help")
         for line in self.conflicts():
@@ -125,7 +129,7 @@ class Catalog:
         """Every kind of thing that plugins offer."""
         return (
             self.recipes, self.models, self.datasets, self.objectives, self.metrics, self.writers, self.exports,
-            self.benchmarks, self.commands,
+            self.views, self.benchmarks, self.commands,
         )  # fmt: skip
 
     def conflicts(self) -> list[str]:
@@ -159,6 +163,17 @@ class Catalog:
             known = ", ".join(self.exports.names(modality)) or "none"
             raise UsageError(
                 f"{modality} generators can not be exported to {name!r}", where="--to", fix=f"formats: {known}"
+            )
+        return spec
+
+    def view(self, name: str, modality: str) -> ViewSpec:
+        """The view `name` of a modality. Raises UsageError naming those there are."""
+        spec = self.views.find(name, modality)
+        if spec is None:
+            names = self.views.names(modality)
+            raise UsageError(
+                f"there is no view `{name}` of {modality}{suggestion(name, names)}",
+                fix=f"views: {', '.join(names) or 'none'}",
             )
         return spec
 
@@ -209,7 +224,8 @@ class Catalog:
         from genkit.fields import plain
         from genkit.validation import make
 
-        role = "dataset" if isinstance(spec, DatasetSpec) else getattr(spec, "role", "metric")
+        kinds = {DatasetSpec: "dataset", ViewSpec: "view"}
+        role = kinds.get(type(spec), getattr(spec, "role", "metric"))
         config = make(self.config_class(spec), plain(options), what=f"the {role} `{spec.name}`")
         function = self.load(spec, attribute)
         try:

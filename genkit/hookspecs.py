@@ -21,6 +21,7 @@ from genkit.specs import (
     ModelSpec,
     ObjectiveSpec,
     RecipeSpec,
+    ViewSpec,
     WriterSpec,
 )
 
@@ -69,6 +70,11 @@ def genkit_writers() -> Iterable[WriterSpec]:
 @hookspec
 def genkit_exports() -> Iterable[ExportSpec]:
     """Formats that trained generators can be exported to."""
+
+
+@hookspec
+def genkit_views() -> Iterable[ViewSpec]:
+    """Ways to look at what a run has learnt, for ``genkit inspect``."""
 
 
 @hookspec

@@ -78,18 +78,43 @@ class Sampler:
         self._check(sampling)
         pieces = []
         for first in range(start, start + count, CHUNK):
-            size = min(CHUNK, start + count - first)
-            rng = Random(mix(seed, "sample", first), self.device)
-            latent = self.generator.latent(CHUNK, rng=rng)[:size]
-            if condition is not None:
-                given = tree_map(lambda leaf, a=first, b=first + size: leaf[a:b].to(self.device), condition)
-            elif self.conditions is not None:
-                given = tree_map(lambda leaf, b=size: leaf[:b], self.conditions.draw(CHUNK, rng=rng))
-            else:
-                given = None
+            latent, given = self._inputs(first, min(CHUNK, start + count - first), seed, condition)
             made = self.generator(latent, given, **sampling)
             pieces.append(Batch(made.sample, given, made.mask))
         return Batch.join(pieces)
+
+    def inputs(
+        self, count: int, *, seed: int = 0, condition: Mapping[str, Any] | Tree | None = None
+    ) -> tuple[Tensor, Tree | None]:
+        """What the first `count` samples of a seed are made from, on the device: latents [count, ...] and conditions,
+        which are None where the generator takes none. `condition` is as for `sample`."""
+        asked = self.condition(condition, count)
+        parts = [self._inputs(first, min(CHUNK, count - first), seed, asked) for first in range(0, count, CHUNK)]
+        given = None
+        if parts[0][1] is not None:
+            given = tree_map(lambda *leaves: torch.cat(leaves), *(one for _, one in parts))
+        return torch.cat([latent for latent, _ in parts]), given
+
+    @torch.no_grad()
+    def generate(self, latent: Tensor, condition: Tree | None = None, **sampling: float) -> Batch:
+        """Samples, on the device, for latents [B, ...] and conditions of as many rows, in chunks."""
+        self._check(sampling)
+        pieces = []
+        for rows in torch.arange(len(latent), device=latent.device).split(CHUNK):
+            given = None if condition is None else tree_map(lambda leaf, rows=rows: leaf[rows], condition)
+            made = self.generator(latent[rows], given, **sampling)
+            pieces.append(Batch(made.sample, given, made.mask))
+        return Batch.join(pieces)
+
+    def _inputs(self, first: int, size: int, seed: int, condition: Tree | None) -> tuple[Tensor, Tree | None]:
+        """Latents and conditions of the first `size` samples of the chunk that begins at `first`."""
+        rng = Random(mix(seed, "sample", first), self.device)
+        latent = self.generator.latent(CHUNK, rng=rng)[:size]
+        if condition is not None:
+            return latent, tree_map(lambda leaf: leaf[first : first + size].to(self.device), condition)
+        if self.conditions is not None:
+            return latent, tree_map(lambda leaf: leaf[:size], self.conditions.draw(CHUNK, rng=rng))
+        return latent, None
 
     @property
     def random(self) -> bool:

@@ -34,6 +34,7 @@ from genkit.specs import (
     ModelSpec,
     ObjectiveSpec,
     RecipeSpec,
+    ViewSpec,
     WriterSpec,
 )
 
@@ -51,6 +52,7 @@ ITEMS = MappingProxyType(
         "genkit_metrics": MetricSpec,
         "genkit_writers": WriterSpec,
         "genkit_exports": ExportSpec,
+        "genkit_views": ViewSpec,
         "genkit_benchmarks": BenchmarkSpec,
         "genkit_commands": CommandSpec,
         "genkit_doctor": Check,

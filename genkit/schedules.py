@@ -44,7 +44,7 @@ class Ramp:
             return self.start * samples / self.warmup
         done = min(max((samples - self.warmup) / self.over, 0.0), 1.0) if self.over > 0 else 1.0
         if self.shape == "exponential":
-            return self.start * (self.end / self.start) ** done
+            return self.start * math.pow(self.end / self.start, done)
         if self.shape == "cosine":
             done = (1.0 - math.cos(math.pi * done)) / 2.0
         return self.start + done * (self.end - self.start)

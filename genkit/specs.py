@@ -79,6 +79,9 @@ class DatasetSpec:
     """True when opening it never touches the network."""
     licence: str
     """Licence of the data, or ``"yours"`` for a user's own files."""
+    endings: tuple[str, ...] = ()
+    """How the names of files that it reads end, in lower case, such as ``.png``. By these ``genkit data`` finds, among
+    the datasets with the option ``path``, the one that a path is for."""
     inspect: str | None = None
     """Import string of ``inspect(config, picture) -> mapping``, behind ``genkit data inspect``: what the data is like,
     as JSON, broken files among it, and what could be done about it under ``advice``, one line each. `picture` is the
@@ -157,6 +160,27 @@ class ExportSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ViewSpec:
+    """A way to look at what a run has learnt, behind ``genkit inspect RUN NAME``, such as an interpolation, or the
+    training examples nearest to samples."""
+
+    name: str
+    modality: str
+    summary: str
+    config: str
+    """Import string of the config dataclass (torch-free) of what a person may set."""
+    draw: str
+    """Import string of ``draw(config, subject, path) -> list of paths``: writes files whose names begin with that of
+    `path`, which has no suffix; `subject` is a `genkit.Subject`. Raises UsageError where a run can not be looked at so.
+    """
+
+    @property
+    def role(self) -> str:
+        """What tells views of one name apart."""
+        return self.modality
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkSpec:
     """Something to measure, behind ``genkit bench NAME``."""
 
@@ -194,6 +218,7 @@ Spec = (
     | MetricSpec
     | WriterSpec
     | ExportSpec
+    | ViewSpec
     | BenchmarkSpec
     | CommandSpec
 )

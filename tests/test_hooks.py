@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,6 +106,52 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> str:
     """An import string of `speak`."""
     monkeypatch.setitem(sys.modules, "spoken_module", SimpleNamespace(speak=speak))
     return "spoken_module:speak"
+
+
+@dataclass(frozen=True)
+class SpiedConfig:
+    """How often a word is written."""
+
+    word: str
+    """Which word."""
+    times: int = 2
+    """How often."""
+
+
+def draw_words(config: SpiedConfig, subject: genkit.Subject, path: Path) -> list[Path]:
+    """A view: the word, and how many samples a batch of three has."""
+    latent, condition = subject.inputs(3)
+    shape = list(subject.sampler.generate(latent, condition).sample.shape)
+    written = path.with_name(f"{path.name}.txt")
+    written.write_text(f"{config.word * config.times} {shape}")
+    return [written]
+
+
+def test_genkit_views(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    here = SimpleNamespace(Config=SpiedConfig, draw=draw_words)
+    monkeypatch.setitem(sys.modules, "spied_view", here)
+    names = {"config": "spied_view:Config", "draw": "spied_view:draw"}
+    views = [
+        genkit.ViewSpec(name="words", modality=modality, summary="A word.", **names) for modality in ("points", "spy")
+    ]
+    plugin(genkit_views=lambda: views)
+    run = str(train(tmp_path / "run", 1).run)
+    listed = CliRunner().invoke(main, ["inspect", run]).stdout
+    assert listed.splitlines() == ["words: A word.", "  word (required): Which word.", "  times (2): How often."]
+    ended = CliRunner().invoke(main, ["inspect", run, "words", "--set", "word=007", "--json"], catch_exceptions=False)
+    (written,) = json.loads(ended.stdout)["files"]
+    assert written == str(tmp_path / "run" / "samples" / "00000001-words.txt")
+    assert Path(written).read_text() == "007007 [3, 2]"
+    assert [*genkit.inspect(run, "words", out=tmp_path / "out", values={"word": "a", "times": 1})] == [
+        tmp_path / "out" / "words.txt"
+    ]
+    with pytest.raises(genkit.UsageError, match="did you mean `words`"):
+        genkit.inspect(run, "word")
+    with pytest.raises(genkit.ConfigError, match="the view `words`"):
+        genkit.inspect(run, "words")
+    sampled = genkit.load(run, device="cpu")
+    latent, condition = sampled.inputs(70, seed=4)
+    assert torch.equal(sampled.generate(latent, condition).sample, sampled.draw(0, 70, 4).sample)
 
 
 def test_genkit_benchmarks(spoken: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,13 +20,20 @@ TABLE = {
     "inspect": ("genkit.cli.data:inspect", "Look at a dataset: what it holds, what is wrong, with a picture."),
     "prepare": ("genkit.cli.data:prepare", "Lay files out anew, so that training reads them fast."),
 }
-RULE = """GIVEN is a dataset's name, such as audio.drums, or a path. A path is read by the one dataset that reads paths
-of this machine; where several do, --modality or --dataset says which. What is no path here, such as a name on the hub,
-needs --dataset."""
+RULE = """GIVEN is a dataset's name, such as audio.drums, or a path. A path is read by the dataset that nearly all
+its files are for, by their names; where there is no such one, --modality or --dataset says which. What is no path
+here, such as a name on the hub, needs --dataset. Any option of the dataset can be given as --NAME VALUE too:
+--resolution 64 is --set resolution=64."""
 
+LOOKED_AT = 20_000
+"""Files below a path whose names are looked at."""
+CLEAR = 0.9
+"""From this share of the files on that any dataset reads, a path is taken to be for the one that reads them."""
 WIDE = 100
 """Characters in a line beyond which a mapping goes on below, one key a line."""
 Hook = Literal["inspect", "prepare"]
+OPEN = {"ignore_unknown_options": True}
+"""What makes click leave options that it does not know among the arguments."""
 
 
 @click.command(cls=LazyGroup, table=TABLE)
@@ -37,11 +46,14 @@ modality_option = click.option("--modality", metavar="NAME", help="The modality 
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="K=V", help="Set a key of the dataset, as for run: data.rate=16000."
 )
+given_argument = click.argument("given", nargs=-1, required=True, type=click.UNPROCESSED, metavar="GIVEN")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.command(help=f"Look at a dataset: what it holds, what is wrong with it and what to do.\n\n{RULE}")
-@click.argument("given")
+@click.command(
+    help=f"Look at a dataset: what it holds, what is wrong with it and what to do.\n\n{RULE}", context_settings=OPEN
+)
+@given_argument
 @dataset_option
 @modality_option
 @set_option
@@ -53,33 +65,68 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 )
 @json_option
 def inspect(
-    given: str, dataset: str | None, modality: str | None, overrides: tuple[str, ...], out: Path | None, as_json: bool
+    given: tuple[str, ...],
+    dataset: str | None,
+    modality: str | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    as_json: bool,
 ) -> None:
     """``genkit data inspect``."""
     from genkit.errors import UsageError
 
-    picture = out or Path(f"{Path(given).expanduser().resolve().name}-inspect.png")
+    asked, settings = _split(given)
+    picture = out or Path(f"{Path(asked).expanduser().resolve().name}-inspect.png")
     if picture.suffix.lower() != ".png":
         raise UsageError(f"{picture} does not end in .png", where="--out", fix="name a PNG file")
-    _answer(_called("inspect", given, dataset, modality, overrides, picture), as_json=as_json)
+    _answer(_called("inspect", asked, dataset, modality, (*overrides, *settings), picture), as_json=as_json)
 
 
-@click.command(help=f"Lay files out anew, so that training reads them fast, or at all.\n\n{RULE}")
-@click.argument("given")
+@click.command(
+    help=f"Lay files out anew, so that training reads them fast, or at all.\n\n{RULE}", context_settings=OPEN
+)
+@given_argument
 @dataset_option
 @modality_option
 @set_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder.")
 @json_option
 def prepare(
-    given: str, dataset: str | None, modality: str | None, overrides: tuple[str, ...], out: Path, as_json: bool
+    given: tuple[str, ...],
+    dataset: str | None,
+    modality: str | None,
+    overrides: tuple[str, ...],
+    out: Path,
+    as_json: bool,
 ) -> None:
     """``genkit data prepare``."""
     from genkit.errors import UsageError
 
     if out.exists():
         raise UsageError(f"{out} is there already", where="--out", fix="choose another place, or remove it")
-    _answer(_called("prepare", given, dataset, modality, overrides, out), as_json=as_json)
+    asked, settings = _split(given)
+    _answer(_called("prepare", asked, dataset, modality, (*overrides, *settings), out), as_json=as_json)
+
+
+def _split(given: Sequence[str]) -> tuple[str, list[str]]:
+    """What is to be looked at, and ``--NAME VALUE`` or ``--NAME=VALUE`` as ``NAME=VALUE``. Raises UsageError."""
+    from genkit.errors import UsageError
+
+    asked, settings, waiting = [], [], iter(given)
+    for one in waiting:
+        if not one.startswith("--"):
+            asked.append(one)
+            continue
+        name, equals, value = one.removeprefix("--").partition("=")
+        if not equals:
+            following = next(waiting, None)
+            if following is None:
+                raise UsageError(f"{one} has no value", where=one, fix=f"{one} VALUE")
+            value = following
+        settings.append(f"{name.replace('-', '_')}={value}")
+    if len(asked) != 1:
+        raise UsageError(f"one dataset or path is asked for, not {len(asked)}", where=" ".join(given))
+    return asked[0], settings
 
 
 def _called(
@@ -125,12 +172,43 @@ def _meant(hook: Hook, given: str, dataset: str | None, modality: str | None) ->
     candidates = [
         name for name, spec in able.items() if modality in (None, spec.modality) and spec.offline and _takes_path(spec)
     ]
-    if len(candidates) != 1:
+    if not candidates:
+        raise UsageError(f"no dataset reads {given}", fix=f"say which: --dataset {' or '.join(able)}")
+    return able[candidates[0] if len(candidates) == 1 else _clearest(given, able, candidates)], {"path": given}
+
+
+def _clearest(given: str, able: Mapping[str, DatasetSpec], candidates: Sequence[str]) -> str:
+    """The dataset that nearly all files below `given` are for. Raises UsageError when there is none."""
+    from genkit.errors import UsageError
+
+    path = Path(given).expanduser()
+    counts = dict.fromkeys(candidates, 0)
+    total = 0
+    for file in islice(_files(path), LOOKED_AT):
+        readers = [name for name in candidates if file.lower().endswith(able[name].endings or ("\0",))]
+        total += bool(readers)
+        for name in readers:
+            counts[name] += 1
+    readers = [name for name, count in counts.items() if count >= CLEAR * total] if total else []
+    if len(readers) != 1:
+        among = {name: count for name, count in counts.items() if count} or dict.fromkeys(candidates)
+        words = [f"{name} ({count} files)" if count else name for name, count in among.items()]
         raise UsageError(
-            f"{given} could be read by {' or '.join(candidates)}" if candidates else f"no dataset reads {given}",
-            fix=f"say which: --dataset {' or '.join(candidates or able)}",
+            f"{given} could be read by {' or '.join(words)}", fix=f"say which: --dataset {' or '.join(among)}"
         )
-    return able[candidates[0]], {"path": given}
+    if counts[readers[0]] < total:
+        rest = total - counts[readers[0]]
+        click.echo(f"{given}: taken for {readers[0]}; {rest} of {total} files are for other datasets", err=True)
+    return readers[0]
+
+
+def _files(path: Path) -> Iterator[str]:
+    """The names of the files below a path, or its own."""
+    if path.is_file():
+        yield path.name
+    for _, below, names in os.walk(path):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield from (name for name in names if not name.startswith("."))
 
 
 def _refuse(hook: Hook, why: str, able: Mapping[str, DatasetSpec]) -> None:
@@ -167,7 +245,7 @@ def _lines(found: Mapping[str, Any], indent: str = "") -> Iterator[str]:
         if isinstance(value, Mapping) and (nested or len(cell(value)) > WIDE):
             yield name
             yield from _lines(value, f"{indent}  ")
-        elif isinstance(value, list | tuple) and value:
+        elif isinstance(value, list | tuple) and not all(isinstance(one, int | float) for one in value):
             yield name
             yield from (f"{indent}  - {cell(one)}" for one in value)
         else:

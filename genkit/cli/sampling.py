@@ -101,7 +101,7 @@ def sample(
     """Draw samples from a run."""
     from genkit.inference import load
 
-    asked = _conditions(conditions)
+    asked = asked_for(conditions)
     if listed is not None:
         each, rows = count or 1, _listed(listed)
         twice = ", ".join(sorted(set(asked) & set(rows[0])))
@@ -181,7 +181,7 @@ def evaluate(
         console.print(f"protocol {protocol}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _conditions(given: tuple[str, ...]) -> dict[str, Any]:
+def asked_for(given: tuple[str, ...]) -> dict[str, Any]:
     """What ``--condition`` asks for; a key that is given several times has a list."""
     asked: dict[str, list[str]] = {}
     for one in given:

@@ -107,6 +107,7 @@ def _frames(one: Contents, media: list[Medium]) -> list[dict[str, Any]]:
             {"id": number, "kind": medium.kind, "type": medium.type, "name": medium.name}
             | ({"width": medium.width, "height": medium.height} if medium.width else {})
             | ({} if medium.data else {"note": medium.note})
+            | ({"label": medium.label} if medium.label else {})
             for number, medium in zip(numbers, preview.media, strict=True)
         ]
         frames.append({"step": preview.step, "parts": parts})

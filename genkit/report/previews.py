@@ -57,6 +57,12 @@ class Medium:
     note: str = ""
 
     @property
+    def label(self) -> str:
+        """What the name says after the step, as the files of ``genkit inspect`` do: ``00000100-strip.png`` is strip."""
+        said = re.fullmatch(r"\d+-(.+)\.\w+", self.name)
+        return said[1].replace("-", " ") if said else ""
+
+    @property
     def size(self) -> int:
         """Bytes it takes in the page."""
         return len(self.data.encode()) if self.kind == "text" else len(self.data)
@@ -134,7 +140,8 @@ def _within(
 
 def _by_step(samples: Path) -> dict[int, list[Path]]:
     found: dict[int, list[Path]] = {}
-    for path in sorted(samples.iterdir()) if samples.is_dir() else []:
+    # By the stem first: the preview itself stands before what `genkit inspect` drew at its step.
+    for path in sorted(samples.iterdir(), key=lambda path: (path.stem, path.name)) if samples.is_dir() else []:
         number = re.match(r"\d+", path.name)
         if number and path.is_file():
             found.setdefault(int(number[0]), []).append(path)
@@ -182,6 +189,8 @@ def small_picture(data: bytes, media_type: str) -> tuple[bytes, str, int, int, s
     try:
         with Image.open(BytesIO(data)) as picture:
             width, height = picture.size
+            if getattr(picture, "is_animated", False):
+                return data, media_type, width, height, ""  # a smaller one would stand still
             if len(data) <= SMALL and max(width, height) <= LONGEST_SIDE:
                 return data, media_type, width, height, ""
             shrink = LONGEST_SIDE / max(width, height)

@@ -142,6 +142,16 @@ def check_facts(path: Path, data: Dataset | StreamedDataset) -> None:
         )
 
 
+def check_readers(path: Path, data: Dataset | StreamedDataset, state: Mapping[str, Any], processes: int) -> None:
+    """Raises CheckpointError where another number of processes would read other examples than a run has yet to see."""
+    if isinstance(data, StreamedDataset) and state["world"] != processes:
+        raise CheckpointError(
+            f"{path}: {state['world']} processes shared this run's stream of data, and {processes} would read others "
+            "of its examples",
+            fix=f"go on with {state['world']}, or begin a new run",
+        )
+
+
 def read_network_(path: Path, name: str, network: nn.Module) -> None:
     """Load ``<name>.safetensors`` of a checkpoint into `network`.
 

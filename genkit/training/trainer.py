@@ -342,6 +342,7 @@ class Trainer:
         data's."""
         state = checkpoint.read_state(path)
         checkpoint.check_facts(path, self.experiment.data)
+        checkpoint.check_readers(path, self.experiment.data, state, self.world.size)
         for name, network in self._networks().items():
             checkpoint.read_network_(path, name, network)
         optimizers = checkpoint.read_optimizers(path)

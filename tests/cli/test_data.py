@@ -42,10 +42,32 @@ def test_the_dataset_is_the_one_that_is_named_or_that_alone_reads_paths(call):
         assert answer(call("inspect", "files", *choice, "--json"))["path"] == "files"
 
 
-def test_a_path_that_several_could_read_is_refused_with_their_names(call):
+def test_a_path_is_for_the_dataset_that_reads_nearly_all_of_its_files(call, tmp_path):
+    assert answer(call("inspect", "files", "--json"))["path"] == "files"
+    for index in range(18):
+        (tmp_path / "files" / f"{index}.REC").touch()
+    ended = call("inspect", "files", "--json")
+    assert "files: taken for crate.records; 2 of 20 files are for other datasets" in ended.stderr
+
+
+def test_a_path_that_several_could_read_is_refused_with_their_names(call, tmp_path):
+    (tmp_path / "files" / "c.rec").touch()
     refused = call("inspect", "files", code=2).stderr
-    assert "files could be read by crate.lost or crate.records or shelf.books" in refused
-    assert "--dataset" in refused
+    assert "files could be read by crate.records (1 files) or shelf.books (2 files)" in refused
+    assert "--dataset crate.records or shelf.books" in refused
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "a.xyz").touch()
+    refused = call("inspect", "odd", code=2).stderr
+    assert "odd could be read by crate.lost or crate.records or shelf.books" in refused
+
+
+def test_options_of_the_dataset_are_options_of_the_command(call):
+    for arguments in (["--rate", 7, "files"], ["files", "--rate=7"]):
+        assert answer(call("inspect", *arguments, "--modality", "shelf", "--json"))["rate"] == 7
+    wrong = call("inspect", "files", "--lable", "a", code=2).stderr
+    assert "data.lable: unknown key; did you mean `label`?" in wrong
+    assert "--rate has no value" in call("inspect", "files", "--rate", code=2).stderr
+    assert "one dataset or path is asked for, not 2" in call("inspect", "files", "more", code=2).stderr
 
 
 def test_settings_are_those_of_run_with_and_without_their_prefix(call):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import genkit
 
 
-def _dataset(name, *, config="Files", offline=True, **hooks):
+def _dataset(name, *, config="Files", offline=True, endings=(), **hooks):
     return genkit.DatasetSpec(
         name=name,
         modality=name.partition(".")[0],
@@ -14,6 +14,7 @@ def _dataset(name, *, config="Files", offline=True, **hooks):
         open="shelf_parts:look",
         offline=offline,
         licence="yours",
+        endings=endings,
         **{hook: f"shelf_parts:{function}" for hook, function in hooks.items()},
     )
 
@@ -21,10 +22,10 @@ def _dataset(name, *, config="Files", offline=True, **hooks):
 @genkit.hookimpl
 def genkit_datasets():
     return [
-        _dataset("shelf.books", inspect="look", prepare="bind"),
+        _dataset("shelf.books", endings=(".txt",), inspect="look", prepare="bind"),
         _dataset("shelf.hub", offline=False, inspect="look"),
         _dataset("shelf.made", config="Made", inspect="look"),
         _dataset("shelf.plain"),
-        _dataset("crate.records", inspect="look"),
+        _dataset("crate.records", endings=(".rec", ".txt.gz"), inspect="look"),
         _dataset("crate.lost", inspect="missing"),
     ]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import rundirs
 from click.testing import CliRunner
+from PIL import Image
 
 import genkit
 from genkit.cli.main import main
@@ -115,6 +116,26 @@ def test_text_of_a_preview_can_not_break_out_of_the_page(make_run: Make) -> None
     page = page_of(make_run(samples={"00000010.txt": evil, "00000020.txt": evil}))
     assert "<script>alert" not in page
     assert "<b>x" not in page
+
+
+def test_what_inspect_drew_stands_below_the_preview_of_its_step(make_run: Make) -> None:
+    moving = BytesIO()
+    pages = [Image.effect_noise((200, 200), 80 + 40 * number) for number in range(3)]
+    pages[0].save(moving, "GIF", save_all=True, append_images=pages[1:])
+    assert len(moving.getvalue()) > 48 * 2**10, "larger than what stays as it is without moving"
+    drawn = {
+        "00000010-a-walk.gif": moving.getvalue(), "00000010.png": rundirs.png(8, 8),
+        "00000020-strip.png": rundirs.png(8, 8), "00000020.png": rundirs.png(8, 8),
+    }  # fmt: skip
+    page = page_of(make_run(samples=drawn))
+    first, last = contents_of(page)["previews"][0]
+    assert [(part["name"], part.get("label")) for part in first["parts"]] == [
+        ("00000010.png", None),
+        ("00000010-a-walk.gif", "a walk"),
+    ]
+    assert first["parts"][1]["type"] == "image/gif"
+    assert [part.get("label") for part in last["parts"]] == [None, "strip"]
+    assert 'alt="Strip at step 20' in page
 
 
 def test_what_is_in_samples_is_shown_by_its_kind(make_run: Make) -> None:

@@ -44,7 +44,8 @@
       }
       const picture = document.createElement("img");
       if (part.width) Object.assign(picture, { width: part.width, height: part.height });
-      return Object.assign(picture, { alt: `Preview ${words}`, src: source });
+      const what = part.label === undefined ? "Preview" : part.label[0].toUpperCase() + part.label.slice(1);
+      return Object.assign(picture, { alt: `${what} ${words}`, src: source });
     };
     const show = (position) => {
       const step = steps[position];
@@ -62,7 +63,10 @@
         const made = [];
         const nodes = index === run.frames.length - 1
           ? run.last
-          : frame.parts.map((part) => element(part, frame.step, contents.titles[number], made));
+          : frame.parts.flatMap((part) => [
+            ...(part.label === undefined ? [] : [Object.assign(document.createElement("p"), { className: "label", textContent: part.label })]),
+            element(part, frame.step, contents.titles[number], made),
+          ]);
         run.place.replaceChildren(...nodes);
         run.made.forEach((source) => URL.revokeObjectURL(source));
         run.made = made;

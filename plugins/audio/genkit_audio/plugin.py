@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from genkit import DatasetSpec, ExportSpec, MetricSpec, ModelSpec, RecipeSpec, WriterSpec, hookimpl
+from genkit_audio.data.endings import LISTS, SUFFIXES
 from genkit_audio.metrics.specs import metric_specs
 
 SHORT = {"data.length": 4096, "train.batch_size": 4, "train.eval_samples": 16, "preview": 6}
@@ -162,6 +163,7 @@ def _dataset(name: str, module: str, prefix: str, summary: str, licence: str) ->
         open=f"genkit_audio.data.{module}:open_{name}",
         offline=name != "hub",
         licence=licence,
+        endings=tuple(sorted(SUFFIXES | LISTS)) if name == "folder" else (),
         inspect="genkit_audio.data.inspection:inspect",
     )
 

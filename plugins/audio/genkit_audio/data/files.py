@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from genkit import DataError
 
-SUFFIXES = frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".caf"})
 """What libsndfile reads, of what people have."""
 UNREADABLE = frozenset({".m4a", ".aac", ".mp4", ".wma", ".webm", ".mka", ".amr"})
 """Sound that it does not read."""

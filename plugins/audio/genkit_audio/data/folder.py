@@ -12,8 +12,9 @@ from genkit import DataError
 from genkit_audio.data.clips import Clip
 from genkit_audio.data.config import FolderConfig
 from genkit_audio.data.corpus import Corpus, build
-from genkit_audio.data.files import SUFFIXES, UNREADABLE, FileSource
-from genkit_audio.data.lists import LISTS, read_list
+from genkit_audio.data.endings import LISTS, SUFFIXES
+from genkit_audio.data.files import UNREADABLE, FileSource
+from genkit_audio.data.lists import read_list
 from genkit_audio.data.sounds import Sounds
 
 

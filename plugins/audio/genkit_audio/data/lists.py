@@ -21,7 +21,6 @@ NAMES = {
     "text": ("text", "transcription", "sentence"),
 }
 """What the columns may be called."""
-LISTS = frozenset({".csv", ".tsv", ".jsonl"})
 
 
 def read_list(path: Path) -> list[Clip]:

@@ -24,6 +24,9 @@ MEASURES = (Part("audio.mel_l1"), Part("audio.stft"), Part("audio.lsd"), Part("a
 
 # --- two CPU cores and 40 minutes ------------------------------------------------------------------------------------
 
+# Two minutes of speech are learnt by heart: with one speed the mel distance of unheard prompts stood at 0.307 from step
+# 2,000 on, that of heard ones fell to 0.134; with five speeds it was 0.227 at step 5,000 and falling (one run each).
+SPEEDS = (0.88, 0.94, 1.0, 1.06, 1.12)
 BATCH = 16
 WARM_UP = 2_000
 NETS = Model(
@@ -77,7 +80,7 @@ class Losses:
 class VocoderRecipe(RecipeConfig):
     """A vocoder by spectral losses and a critic of many parts. The defaults are `small-16k`, for two CPU cores."""
 
-    data: Part = Part("audio.prompts", mel="small-16k", length=8_192, held_out_length=HEARD)
+    data: Part = Part("audio.prompts", mel="small-16k", length=8_192, held_out_length=HEARD, speeds=SPEEDS)
     """What to learn from. Its `mel` is what the vocoder takes."""
     model: Model = NETS
     """The two players; any vocoder and any critic of waveforms will do."""
