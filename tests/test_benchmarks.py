@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 DISTANCES = {"frechet", "kernel", "precision", "recall", "density", "coverage"}
@@ -69,6 +72,30 @@ def test_points_gives_each_seed_and_the_mean_of_all() -> None:
             first, second = (run[name] for run in runs)
             assert mean[name] == pytest.approx((first + second) / 2)
             assert error[name] == pytest.approx(abs(first - second) / 2)  # s / √2, with s = |a - b| / √2
+
+
+def test_mixtures_hold_every_seed_to_the_bar(tmp_path: Path) -> None:
+    """Four steps reach it nowhere."""
+    arguments = ("--tests", "ring8", "--seeds", "3,4", "--steps", "4", "--variants", "recipe", "non_saturating")
+    found = measured("mixtures.py", *arguments, "--out", tmp_path)
+    own = found["ring8"]["variants"]["recipe"]
+    assert [run["seed"] for run in own["runs"]] == [3, 4]
+    for name in ("modes", "high_quality", "reverse_kl"):
+        first, second = (run[name] for run in own["runs"])
+        assert own[name]["mean"] == pytest.approx((first + second) / 2)
+        assert own[name]["standard_error"] == pytest.approx(abs(first - second) / 2)  # s / √2, with s = |a - b| / √2
+    assert found["ring8"]["bar"] == {"modes": 8, "reverse_kl": 0.07, "reached": False}
+    assert found["ring8"]["floors"]["high_quality"] > 0.97
+    assert found["ring8"]["measured"]["fake"]["count"] == 2500
+
+
+def test_stacked_mnist_measures_both_losses_under_one_protocol(tmp_path: Path) -> None:
+    found = measured("stacked_mnist.py", "--steps", "1", "--samples", "200", "--jobs", "1", "--out", tmp_path)
+    assert set(found["variants"]) == {"recipe", "non_saturating"}
+    assert found["measured"]["classifier"].endswith("accuracy 0.9885")
+    assert found["floors"]["modes"] > 150  # 200 samples of 1,000 modes are of about 180 different ones
+    assert found["variants"]["recipe"]["runs"][0]["modes"] <= 200
+    assert found["bar"] == {"modes": 990, "reverse_kl": 0.15, "reached": False}
 
 
 def test_text_oracle_measures_both_methods_and_the_controls() -> None:
@@ -188,6 +215,72 @@ def test_reconstruct_fills_a_hole_with_the_nearest_known_pixel() -> None:
     assert second[0] == 4
     assert second[2:] == [2, 3]
     assert third[2:] == [14, 15]
+
+
+def test_fashion_mnist_scores_every_method_from_its_file_and_goes_on_with_what_is_there(tmp_path: Path) -> None:
+    settings = [
+        "train.batch_size=4", "model.generator.widths=[8,8,8,8]", "model.generator.groups=[1,1,1,1]",
+        "model.critic.widths=[8,8,8,8]", "model.critic.groups=[1,1,1,1]",
+    ]  # fmt: skip
+    about = {"minutes": 0.01, "count": 20, "set": settings, "small": True, "threads": 1, "steps": 7, "seconds": 0.6}
+    there = tmp_path / "out" / "seed-0" / "mimicry"
+    there.mkdir(parents=True)
+    black = {"images": torch.zeros(20, 1, 28, 28, dtype=torch.uint8)}
+    save_file(black, there / "samples.safetensors", metadata={"about": json.dumps(about)})
+    found = measured(
+        "fashion_mnist.py", "--minutes", "0.01", "--seeds", "0", "--count", "20", "--epochs", "1", "--small",
+        "--data", small_fashion(tmp_path / "data"), "--out", tmp_path / "out",
+        *(part for one in settings for part in ("--set", one)),
+    )  # fmt: skip
+    for method in ("genkit", "tutorial", "mimicry"):
+        (trial,) = found[method]["trials"]
+        assert trial["seconds"] >= 0.6
+        assert trial["steps"] >= 1
+        assert found[method]["frechet"] == {"mean": trial["frechet"], "standard_error": None}
+        assert trial["frechet"] > found["floor"]["frechet"]
+        assert (tmp_path / "out" / "seed-0" / method / "samples.png").exists()
+    assert found["mimicry"]["trials"][0]["steps"] == 7
+    distances = {method: found[method]["frechet"]["mean"] for method in ("genkit", "tutorial", "mimicry")}
+    assert found["verdict"]["lowest_frechet"] == (min(distances, key=distances.__getitem__) == "genkit")
+
+
+def test_fashion_mnist_trains_torch_mimicry_without_what_its_package_imports(tmp_path: Path) -> None:
+    if find_spec("torch_mimicry") is None:
+        pytest.skip("needs the package torch-mimicry, without what it asks for")
+    arguments = ["--minutes", "0.001", "--seed", "0", "--count", "3", "--small"]
+    places = ["--data", small_fashion(tmp_path / "data"), "--out", tmp_path / "out"]
+    ended = subprocess.run(
+        [sys.executable, BENCHMARKS / "fashion_methods.py", "mimicry", *arguments, *places],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    with safe_open(tmp_path / "out" / "samples.safetensors", framework="pt") as stored:
+        images, about = stored.get_tensor("images"), json.loads(stored.metadata()["about"])
+    assert images.shape == (3, 1, 28, 28)
+    assert images.float().std() > 1
+    assert about["seconds"] >= 0.06
+    assert list((tmp_path / "out" / "log" / "checkpoints" / "netG").iterdir())
+
+
+def test_little_data_trains_on_the_same_few_pictures_with_and_without_augmentation(tmp_path: Path) -> None:
+    found = measured(
+        "little_data.py", "--minutes", "0.01", "--pictures", "12", "--seeds", "0", "--count", "20", "--epochs", "1",
+        "--length", "40", "--data", small_fashion(tmp_path / "data"), "--out", tmp_path / "out",
+        "--set", "model.generator.width=4", "--set", "model.critic.width=4", "--set", "train.batch_size=4",
+    )  # fmt: skip
+    (trial,) = found["trials"]
+    assert "probability" not in trial["none"]
+    assert 0 <= trial["adaptive"]["probability"] <= 0.8
+    assert trial["none"]["seconds"] >= 0.6
+    assert found["frechet_share"] == pytest.approx(trial["adaptive"]["frechet"] / trial["none"]["frechet"])
+    assert found["lower_on_each_seed"] is (trial["adaptive"]["frechet"] < trial["none"]["frechet"])
+    assert 0 <= trial["adaptive"]["authenticity"] <= 1
+    assert trial["by_heart"]["frechet"] < trial["none"]["frechet"]
+    header = (tmp_path / "out" / "seed-0" / "pictures" / "train-images-idx3-ubyte").read_bytes()[:16]
+    assert header == b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in (12, 28, 28))
 
 
 def test_vocoder_stands_beside_griffin_lim_and_its_own_mel_losses(tmp_path: Path) -> None:

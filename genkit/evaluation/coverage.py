@@ -1,22 +1,17 @@
-"""How much of the real distribution is covered, and how much of the generated one is real: k-nearest-neighbour balls.
-
-Distances are taken block by block, so that memory grows with the number of samples and not with its square.
-"""
+"""How much of the real distribution is covered, and how much of the generated one is real, by k-nearest-neighbour
+balls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genkit.evaluation.features import check_features
+from genkit.evaluation.features import centred, distances
 from genkit.inspection import Extractor, Metric, Samples
 from genkit.specs import Better
-
-BLOCK_DISTANCES = 2**23
-"""Distances held at once (64 MiB in float64)."""
 
 
 def precision_recall(real: Tensor, fake: Tensor, *, k: int = 3) -> tuple[float, float]:
@@ -33,7 +28,7 @@ def precision_recall(real: Tensor, fake: Tensor, *, k: int = 3) -> tuple[float, 
     Raises:
         GenkitError: a set has no more than k samples, its features are not finite, or the two widths differ.
     """
-    real, fake = _centred(real, fake, k)
+    real, fake = centred(real, fake, least=k + 1)
     in_real, _ = _balls(fake, centres=real, k=k)
     in_fake, _ = _balls(real, centres=fake, k=k)
     return _share(in_real), _share(in_fake)
@@ -53,34 +48,18 @@ def density_coverage(real: Tensor, fake: Tensor, *, k: int = 5) -> tuple[float, 
     Raises:
         GenkitError: a set has no more than k samples, its features are not finite, or the two widths differ.
     """
-    real, fake = _centred(real, fake, k)
+    real, fake = centred(real, fake, least=k + 1)
     holding, held = _balls(fake, centres=real, k=k)
     return float(holding.double().mean()) / k, _share(held)
-
-
-def _centred(real: Tensor, fake: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Both sets in float64 around the reals' mean: distances lose the fewest digits there."""
-    check_features(real, fake, least=k + 1)
-    real, fake = real.double(), fake.double()
-    mean = real.mean(0)
-    return real - mean, fake - mean
-
-
-def _distances(rows: Tensor, columns: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Distances [B, M] from blocks of `rows` [N, D] to all `columns` [M, D], each with the slice of its rows."""
-    size = max(1, BLOCK_DISTANCES // len(columns))
-    for start in range(0, len(rows), size):
-        block = slice(start, min(start + size, len(rows)))
-        yield block, torch.cdist(rows[block], columns)
 
 
 def _radii(points: Tensor, k: int) -> Tensor:
     """Distance [N] from each point to its k-th nearest neighbour, itself not counted."""
     radii = points.new_empty(len(points))
-    for block, distances in _distances(points, points):
+    for block, away in distances(points, points):
         own = torch.arange(block.start, block.stop, device=points.device)
-        distances[torch.arange(len(own), device=points.device), own] = float("inf")
-        radii[block] = distances.topk(k, dim=1, largest=False).values.amax(1)
+        away[torch.arange(len(own), device=points.device), own] = float("inf")
+        radii[block] = away.topk(k, dim=1, largest=False).values.amax(1)
     return radii
 
 
@@ -89,8 +68,8 @@ def _balls(points: Tensor, *, centres: Tensor, k: int) -> tuple[Tensor, Tensor]:
     radii = _radii(centres, k)
     containing = torch.zeros(len(points), dtype=torch.int64, device=points.device)
     contained = torch.zeros(len(centres), dtype=torch.int64, device=points.device)
-    for block, distances in _distances(points, centres):
-        inside = distances <= radii
+    for block, away in distances(points, centres):
+        inside = away <= radii
         containing[block] = inside.sum(1)
         contained += inside.sum(0)
     return containing, contained

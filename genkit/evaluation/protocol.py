@@ -16,6 +16,8 @@ TITLES = {
     "recall": "Recall",
     "density": "Density",
     "coverage": "Coverage",
+    "authenticity": "Authenticity",
+    "classifier_score": "Classifier score",
 }
 """What the core's figures are called in print."""
 

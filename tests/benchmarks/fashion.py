@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from machine import say
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from genkit import Batch, DataError, Extractor
@@ -74,6 +77,26 @@ def train_judge(data: Images, *, epochs: int = 4, seed: int = 0) -> FashionFeatu
     accuracy = (seen == truth).double().mean().item()
     say(f"judge: {accuracy:.4f} of the test pictures")
     return FashionFeatures(net, f"seed {seed}, {epochs} epochs, accuracy {accuracy:.4f}, 8-bit input", accuracy)
+
+
+def kept_judge(data: Images, place: Path | None, *, epochs: int = 4) -> FashionFeatures:
+    """As `train_judge`; from the file that an earlier call left in the folder `place`, which may be missing, or into
+    it."""
+    if place is None:
+        return train_judge(data, epochs=epochs)
+    path = place / f"judge-{epochs}-epochs.safetensors"
+    if path.is_file():
+        with safe_open(path, framework="pt") as stored:
+            weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (it is no dict)
+            about = json.loads(stored.metadata()["about"])
+        net = LeNet()
+        net.load_state_dict(weights)
+        return FashionFeatures(net.eval().requires_grad_(False), about["version"], about["accuracy"])
+    judge = train_judge(data, epochs=epochs)
+    place.mkdir(parents=True, exist_ok=True)
+    about = {"version": judge.version, "accuracy": judge.accuracy}
+    save_file(judge.net.state_dict(), path, metadata={"about": json.dumps(about)})
+    return judge
 
 
 def _tensors(data: Images) -> tuple[Tensor, Tensor]:

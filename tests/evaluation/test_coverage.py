@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genkit.errors import GenkitError
-from genkit.evaluation import coverage, density_coverage, precision_recall
+from genkit.evaluation import density_coverage, features, precision_recall
 
 
 def radius(points: np.ndarray, i: int, k: int) -> float:
@@ -31,7 +31,7 @@ def sets(request) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("block", [1, 200, 2**23])
 def test_every_figure_equals_the_quadratic_loop(sets, k, block, monkeypatch):
-    monkeypatch.setattr(coverage, "BLOCK_DISTANCES", block)
+    monkeypatch.setattr(features, "BLOCK_DISTANCES", block)
     real, fake = sets
     x, y = real.double().numpy(), fake.double().numpy()
     in_real, in_fake = hits(y, x, k), hits(x, y, k)

@@ -13,14 +13,13 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from genkit import Bank, Conditions, DataError, Labels, UsageError
-from genkit_image.data.decode import Decoding
+from genkit_image.data.collection import listed
+from genkit_image.data.decode import ORIENTATION, TURNED, Decoding
 from genkit_image.data.degrade import brightness, enlarged
 from genkit_image.known import is_hole, known_pictures, starts_from_pictures
 
 WHITE = 128
 """From this brightness on, of 255, a pixel of a mask says that the picture's pixel is missing."""
-ORIENTATION, TURNED = 0x0112, frozenset({5, 6, 7, 8})
-"""The EXIF tag, and those of its values with which width and height change places."""
 PHOTO, MASK = "--condition image", "--condition mask"
 
 
@@ -144,6 +143,31 @@ class GivenPictures(Bank):
         return known
 
 
+class SeenLabels(Labels):
+    """Class labels, of which those that training had no picture of can not be asked for, and are not shown."""
+
+    def parse(self, given: Mapping[str, Any], count: int) -> Tensor:
+        """As ``Labels.parse``. Raises UsageError for a class that was never seen, too."""
+        chosen = super().parse(given, count)
+        unseen = sorted({self.names[label] for label in chosen.tolist() if not self.counts[label]})
+        if unseen:
+            raise UsageError(
+                f"the run was trained without a picture of {', '.join(unseen)}",
+                where="--condition label",
+                fix=f"ask for {listed(self._seen())}",
+            )
+        return chosen
+
+    def grid(self, count: int) -> tuple[Tensor, int]:
+        """As ``Labels.grid``, of the classes that were seen."""
+        seen = torch.tensor([self.names.index(name) for name in self._seen()])
+        chosen, columns = Labels(self._seen()).grid(count)
+        return seen[chosen], columns
+
+    def _seen(self) -> list[str]:
+        return [name for name, count in zip(self.names, self.counts, strict=True) if count]
+
+
 _TASKS = {
     "resolution": "to raise the resolution",
     "noise": "to take noise away",
@@ -159,7 +183,7 @@ def conditions(facts: Mapping[str, Any]) -> Conditions | None:
     if starts_from_pictures(facts):
         return GivenPictures(facts, known_pictures(facts))
     if facts.get("labels"):
-        return Labels(facts["labels"], facts.get("label_counts"))
+        return SeenLabels(facts["labels"], facts.get("label_counts"))
     return None
 
 

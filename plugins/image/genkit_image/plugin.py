@@ -6,14 +6,17 @@ from collections.abc import Iterable
 from typing import Literal
 
 from genkit import (
+    BenchmarkSpec,
     DatasetSpec,
     MetricSpec,
     ModelSpec,
     ObjectiveSpec,
     RecipeSpec,
+    ViewSpec,
     WriterSpec,
     hookimpl,
 )
+from genkit_image.data.specs import dataset_specs
 
 _RESIDUAL_SMOKE = {
     "model.generator.widths": [8, 8, 8, 8],
@@ -128,6 +131,36 @@ def genkit_recipes() -> Iterable[RecipeSpec]:
             smoke=_TO_PICTURE_SMOKE,
             tags=("conditional",),
         ),
+        RecipeSpec(
+            name="image.mixture",
+            summary="Gaussians in the plane, 8 on a ring or 25 on a grid: are all modes found? (Lin et al. 2018)",
+            config="genkit_image.recipes.coverage:MixtureRecipe",
+            build="genkit_image.recipes.coverage:build",
+            smoke={
+                "data.examples": 256,
+                "data.held_out": 128,
+                "train.batch_size": 16,
+                "train.eval_samples": 64,
+                "preview": 16,
+            },
+            tags=("benchmark", "cpu"),
+        ),
+        RecipeSpec(
+            name="image.stacked",
+            summary="Three digits in one picture: are all 1,000 modes found? (StackedMNIST, Lin et al. 2018)",
+            config="genkit_image.recipes.coverage:StackedRecipe",
+            build="genkit_image.recipes.coverage:build",
+            smoke={
+                "data.examples": 256,
+                "data.held_out": 128,
+                "model.generator.width": 8,
+                "model.critic.width": 8,
+                "train.batch_size": 8,
+                "train.eval_samples": 64,
+                "preview": 9,
+            },
+            tags=("benchmark", "cpu"),
+        ),
     ]
 
 
@@ -138,6 +171,13 @@ def genkit_models() -> Iterable[ModelSpec]:
         *_pair("r3gan", "R3GAN", "R3GAN (Huang et al. 2024): residual blocks without normalisation."),
         *_pair("resnet", "ResNet", "The residual nets of WGAN-GP and SNGAN, with spectral, layer or no norm."),
         *_pair("stylegan2", "StyleGAN2", "StyleGAN2 (Karras et al. 2020), in plain torch operations."),
+        *_pair(
+            "perceptron",
+            "Perceptron",
+            "Perceptrons over all numbers of a sample, without labels.",
+            config="genkit_image.bench.config",
+            build="genkit_image.bench.perceptrons",
+        ),
         *_pair("small", "Small", "Residual nets at a quarter of the resolution, for small pictures on a CPU."),
         *(
             ModelSpec(
@@ -170,17 +210,20 @@ _TO_PICTURE: tuple[tuple[str, Literal["generator", "critic"], str, str], ...] = 
 )
 
 
-def _pair(module: str, prefix: str, summary: str) -> list[ModelSpec]:
-    """A generator and a critic that one module holds."""
+def _pair(
+    name: str, prefix: str, summary: str, *, config: str = "genkit_image.models.config", build: str | None = None
+) -> list[ModelSpec]:
+    """A generator and a critic that one module holds, by default that of their name."""
+    build = build or f"genkit_image.models.{name}"
     roles: tuple[Literal["generator", "critic"], ...] = ("generator", "critic")
     return [
         ModelSpec(
-            name=f"image.{module}_{role}",
+            name=f"image.{name}_{role}",
             role=role,
             modality="image",
             summary=summary,
-            config=f"genkit_image.models.config:{prefix}{role.capitalize()}Config",
-            build=f"genkit_image.models.{module}:build_{role}",
+            config=f"{config}:{prefix}{role.capitalize()}Config",
+            build=f"{build}:build_{role}",
         )
         for role in roles
     ]
@@ -188,62 +231,7 @@ def _pair(module: str, prefix: str, summary: str) -> list[ModelSpec]:
 
 @hookimpl
 def genkit_datasets() -> Iterable[DatasetSpec]:
-    return [
-        DatasetSpec(
-            name="image.digits",
-            modality="image",
-            summary="10,000 handwritten digits that come with the package.",
-            config="genkit_image.data.config:DigitsConfig",
-            open="genkit_image.data.digits:open_digits",
-            offline=True,
-            licence="CC BY-SA 3.0",
-        ),
-        DatasetSpec(
-            name="image.folder",
-            modality="image",
-            summary="A folder or zip file of pictures of any size and kind; sub-folders are labels.",
-            config="genkit_image.data.config:FolderConfig",
-            open="genkit_image.data.folder:open_folder",
-            offline=True,
-            licence="yours",
-        ),
-        DatasetSpec(
-            name="image.paired",
-            modality="image",
-            summary="Two folders of pictures that belong together by name: A/1.jpg is given, B/1.jpg is made of it.",
-            config="genkit_image.data.config:PairedConfig",
-            open="genkit_image.data.pairs:open_paired",
-            offline=True,
-            licence="yours",
-        ),
-        DatasetSpec(
-            name="image.outlines",
-            modality="image",
-            summary="The embedded digits as pairs: their edges, and themselves.",
-            config="genkit_image.data.config:OutlinesConfig",
-            open="genkit_image.data.outlines:open_outlines",
-            offline=True,
-            licence="CC BY-SA 3.0",
-        ),
-        DatasetSpec(
-            name="image.idx",
-            modality="image",
-            summary="IDX files, as MNIST and Fashion-MNIST ship.",
-            config="genkit_image.data.config:IdxConfig",
-            open="genkit_image.data.idx:open_idx",
-            offline=True,
-            licence="yours",
-        ),
-        DatasetSpec(
-            name="image.hub",
-            modality="image",
-            summary="A dataset of the Hugging Face hub (extra `hub`), or one saved to a folder.",
-            config="genkit_image.data.config:HubConfig",
-            open="genkit_image.data.hub:open_hub",
-            offline=False,
-            licence="yours",
-        ),
-    ]
+    return dataset_specs()
 
 
 @hookimpl
@@ -302,6 +290,30 @@ def genkit_metrics() -> Iterable[MetricSpec]:
             build="genkit_image.metrics.distances:build_density_coverage",
         ),
         MetricSpec(
+            name="image.authenticity",
+            modality="image",
+            summary="How many samples are no copies of training pictures (Alaa et al. 2022).",
+            better={"authenticity": "real"},
+            config="genkit_image.metrics.config:AuthenticityConfig",
+            build="genkit_image.metrics.distances:build_authenticity",
+        ),
+        MetricSpec(
+            name="image.classifier_score",
+            modality="image",
+            summary="How sure a classifier is of each sample, and how varied over all (Salimans et al. 2016).",
+            better={"classifier_score": "higher"},
+            config="genkit_image.metrics.config:ClassifierScoreConfig",
+            build="genkit_image.metrics.distances:build_classifier_score",
+        ),
+        MetricSpec(
+            name="image.classification_accuracy",
+            modality="image",
+            summary="How well a classifier trained on samples does on real pictures (Ravuri and Vinyals 2019).",
+            better={"classification_accuracy": "higher"},
+            config="genkit_image.metrics.config:ClassificationAccuracyConfig",
+            build="genkit_image.metrics.classification:build_classification_accuracy",
+        ),
+        MetricSpec(
             name="image.agreement",
             modality="image",
             summary="How often a classifier sees the label that was asked for, over all and in the worst class.",
@@ -317,6 +329,14 @@ def genkit_metrics() -> Iterable[MetricSpec]:
             config="genkit_image.metrics.config:ReconstructionConfig",
             build="genkit_image.metrics.reconstruction:build_reconstruction",
         ),
+        MetricSpec(
+            name="image.modes",
+            modality="image",
+            summary="Modes covered and reverse KL, by PacGAN's protocol, of data whose modes are known.",
+            better={"modes": "higher", "high_quality": "higher", "reverse_kl": "lower"},
+            config="genkit_image.bench.config:ModesConfig",
+            build="genkit_image.bench.metrics:build_modes",
+        ),
     ]
 
 
@@ -329,5 +349,40 @@ def genkit_writers() -> Iterable[WriterSpec]:
             build="genkit_image.writers:build_writer",
             conditions="genkit_image.conditions:conditions",
             sampling={"truncation": "Draw styles towards their average: below 1 less variety, better pictures."},
+        )
+    ]
+
+
+_VIEWS = (
+    ("strip", "samples", "Rows that go from one sample to another."),
+    ("walk", "samples", "A GIF that goes from sample to sample and back."),
+    ("truncation", "samples", "The same samples with less and less variety."),
+    ("classes", "samples", "A row for each label, the same latents in each."),
+    ("neighbours", "neighbours", "Samples beside the training pictures nearest to them."),
+    ("projection", "projection", "What comes nearest to a picture of yours: --set image=FILE."),
+)
+
+
+@hookimpl
+def genkit_views() -> Iterable[ViewSpec]:
+    return [
+        ViewSpec(
+            name=name,
+            modality="image",
+            summary=summary,
+            config=f"genkit_image.looking.config:{name.capitalize()}Config",
+            draw=f"genkit_image.looking.{module}:draw_{name}",
+        )
+        for name, module, summary in _VIEWS
+    ]
+
+
+@hookimpl
+def genkit_benchmarks() -> Iterable[BenchmarkSpec]:
+    return [
+        BenchmarkSpec(
+            name="image",
+            summary="How many modes a generator finds: ring8, grid25, StackedMNIST (Lin et al. 2018).",
+            command="genkit_image.bench.command:cover",
         )
     ]

@@ -68,9 +68,13 @@ def picture(pixels: Tensor) -> Image.Image:
     return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0).copy())
 
 
-def build_writer(facts: Mapping[str, Any]) -> ImageWriter:
-    """The writer of images; where they are made of other images, it shows both."""
+def build_writer(facts: Mapping[str, Any]) -> Writer:
+    """The writer of images; where they are made of other images, it shows both; of points, where samples are that."""
+    from genkit_image.bench.scatter import PointsWriter
     from genkit_image.known import known_pictures, starts_from_pictures
     from genkit_image.restoration import RestorationWriter
 
+    means = (facts.get("modes") or {}).get("means")
+    if means:
+        return PointsWriter(means)
     return RestorationWriter(known_pictures(facts)) if starts_from_pictures(facts) else ImageWriter()

@@ -173,8 +173,8 @@ def test_a_torchscript_network_serves_as_extractor(tmp_path, digits):
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_an_unknown_extractor_and_a_file_that_is_none_are_named(tmp_path, digits):
     _, facts = digits
-    with pytest.raises(ConfigError, match="inception"):
-        open_extractor("inception", facts)
+    with pytest.raises(ConfigError, match="lenet-fashion"):
+        open_extractor("lenet-fashion", facts)
     for name in ("odd.pt2", "odd.pt"):
         (tmp_path / name).write_bytes(b"nothing")
         with pytest.raises(PluginError, match=name):

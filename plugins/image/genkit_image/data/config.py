@@ -10,6 +10,7 @@ from pydantic import Field
 Resolution = Annotated[int, Field(ge=4, le=4096)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Byte = Annotated[int, Field(ge=0, le=255)]
+Sampling = Literal["pictures", "labels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +42,21 @@ class PicturesConfig:
     held_out: Share = 0.0
     """Share of the pictures that training never sees; which ones depends on their names alone."""
     skip_broken: bool = False
-    """Leave out files that can not be read, and say how many; otherwise the first of them ends the run."""
+    """Leave out files that can not be read, and say how many; otherwise the first of them ends the run. What
+    ``genkit data prepare`` writes is always without them."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FolderConfig(PicturesConfig):
-    """A folder or a zip file of pictures."""
+class LabelledConfig(PicturesConfig):
+    """Pictures that may have labels."""
+
+    sampling: Sampling = "pictures"
+    """What is drawn alike: pictures: each once an epoch; labels: by chance, each label as often as the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderConfig(LabelledConfig):
+    """A folder or a zip file of pictures, or a folder that ``genkit data prepare`` wrote."""
 
     path: str
     """The folder, with sub-folders, or the zip file."""
@@ -81,13 +91,33 @@ class OutlinesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HubConfig(PicturesConfig):
+class WebDatasetConfig(LabelledConfig):
+    """Pictures in WebDataset's form: .tar files in which members of one name, such as ``0017.jpg`` and ``0017.cls``,
+    are one example."""
+
+    path: str
+    """A .tar file, a folder of them, or a pattern such as ``train-{0000..0146}.tar`` or ``train-*.tar``."""
+    held_out_path: str | None = None
+    """The shards that are evaluated on, likewise; null: `held_out` decides."""
+    image: str | None = None
+    """The ending of the pictures, such as jpg; null: any that a picture may have."""
+    label: str = "auto"
+    """The label's place: cls, a member with a number or a word; else a key of the member json; none: no labels. auto:
+    cls where the first example has one, else the key ``label`` where its json has it, else none."""
+    classes: tuple[str, ...] | None = None
+    """The names of labels that are numbers, from 0 on; null: the numbers themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubConfig(LabelledConfig):
     """A dataset of the Hugging Face hub, or one that `datasets` saved to a local folder."""
 
     path: str
     """A name on the hub such as ``uoft-cs/cifar10``, or a folder written by ``save_to_disk``."""
     subset: str | None = None
     """The dataset's configuration, where it has several."""
+    revision: str | None = None
+    """The commit, branch or tag on the hub; null: the newest. A stream goes on exactly only where it does not move."""
     split: str = "train"
     """The split that is trained on."""
     held_out_split: str | None = None
@@ -96,6 +126,12 @@ class HubConfig(PicturesConfig):
     """The column of the pictures; null: the only one there is."""
     label: str = "auto"
     """The column of the labels; auto: the only column of class labels, if there is one; none: no labels."""
+    streaming: bool = False
+    """Read the pictures one after the other while training, for what no disk here holds."""
+    buffer: Annotated[int, Field(ge=1)] = 1000
+    """Streamed: pictures that are held, as they were compressed, to be drawn from by chance."""
+    held_out_limit: Annotated[int, Field(ge=1)] = 10_000
+    """Streamed: how many pictures of `held_out_split`, the first ones, are evaluated on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +144,8 @@ class IdxConfig:
     """auto: the companion file in the folder, none where `path` is a file; none: no labels; else a file of labels."""
     classes: tuple[str, ...] | None = None
     """The names of the labels from 0 on; null: the numbers themselves."""
+    sampling: Sampling = "pictures"
+    """What is drawn alike: pictures: each once an epoch; labels: by chance, each label as often as the others."""
     resolution: Resolution | None = None
     """Pixels a side: null as stored; else a power of two, reached by a black border and by doubling."""
     flip: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Literal
 
@@ -12,13 +14,8 @@ from torch import Tensor
 
 from genkit import DataError
 
-SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        "png", "jpg", "jpeg", "jpe", "jfif", "webp", "avif", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "pbm", "pnm",
-        "tga", "jp2", "qoi",
-    )
-)  # fmt: skip
+ORIENTATION, TURNED = 0x0112, frozenset({5, 6, 7, 8})
+"""The EXIF tag, and those of its values with which width and height change places."""
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -33,15 +30,28 @@ class Decoding:
 
     def __call__(self, file: IO[bytes], name: str) -> Tensor:
         """The picture in `file`, uint8 [channels, resolution, resolution]. Raises DataError naming `name`."""
-        try:
-            with Image.open(file) as image:
-                # JPEG is decoded at no more than twice the size that is wanted, which is several times faster.
-                image.draft(None, (2 * self.resolution, 2 * self.resolution))
-                return self._tensor(self._square(self._flat(image)))
-        except MemoryError:
-            raise
-        except Exception as error:  # codecs raise what they like: OSError, SyntaxError, ValueError, struct.error, ...
-            raise unreadable(name, error) from error
+        return self.sized(file, name)[0]
+
+    def sized(self, file: IO[bytes], name: str) -> tuple[Tensor, bool]:
+        """The picture as above, and whether it had to be enlarged. Raises DataError naming `name`."""
+        with _opened(file, name) as image:
+            small = self.enlarges(*image.size)
+            return self._decoded(image), small
+
+    def described(self, file: IO[bytes], name: str) -> tuple[Tensor, Header]:
+        """The picture as above, and its header. Raises DataError naming `name`."""
+        with _opened(file, name) as image:
+            header = _header(image)
+            return self._decoded(image), header
+
+    def enlarges(self, width: int, height: int) -> bool:
+        """Whether a picture of this size has fewer pixels than are wanted."""
+        return (max if self.fit == "pad" else min)(width, height) < self.resolution
+
+    def _decoded(self, image: Image.Image) -> Tensor:
+        # JPEG is decoded at no more than twice the size that is wanted, which is several times faster.
+        image.draft(None, (2 * self.resolution, 2 * self.resolution))
+        return self._tensor(self._square(self._flat(image)))
 
     def _flat(self, image: Image.Image) -> Image.Image:
         """Upright, 8 bits, grey or RGB, without transparency."""
@@ -70,15 +80,59 @@ class Decoding:
         return pixels.unsqueeze(0) if self.channels == 1 else pixels.permute(2, 0, 1).contiguous()
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a picture file says of itself."""
+
+    format: str
+    mode: str
+    width: int
+    """As it is shown."""
+    height: int
+    turned: bool
+    """Whether EXIF says to show it otherwise than it is stored."""
+    transparent: bool
+    animated: bool
+
+
+def read_header(file: IO[bytes], name: str) -> Header:
+    """The header of a picture. Raises DataError naming `name`."""
+    with _opened(file, name) as image:
+        return _header(image)
+
+
+def _header(image: Image.Image) -> Header:
+    orientation = image.getexif().get(ORIENTATION, 1)
+    width, height = image.size[::-1] if orientation in TURNED else image.size
+    return Header(
+        format=str(image.format),
+        mode=image.mode,
+        width=width,
+        height=height,
+        turned=orientation != 1,
+        transparent=image.has_transparency_data,
+        animated=getattr(image, "is_animated", False),
+    )
+
+
 def is_colour(file: IO[bytes], name: str) -> bool:
     """Whether a picture's kind has colour, by its header (and palette) alone. Raises DataError naming `name`."""
+    with _opened(file, name) as image:
+        if image.mode in {"P", "PA"}:
+            palette = np.array(image.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
+            return bool((palette != palette[:, :1]).any())
+        return image.mode not in _GREY_MODES
+
+
+@contextmanager
+def _opened(file: IO[bytes], name: str) -> Iterator[Image.Image]:
+    """The picture in `file`. Whatever fails with it is a DataError that names `name`."""
     try:
         with Image.open(file) as image:
-            if image.mode in {"P", "PA"}:
-                palette = np.array(image.getpalette("RGB") or [0, 0, 0]).reshape(-1, 3)
-                return bool((palette != palette[:, :1]).any())
-            return image.mode not in _GREY_MODES
-    except Exception as error:  # as above
+            yield image
+    except MemoryError:
+        raise
+    except Exception as error:  # codecs raise what they like: OSError, SyntaxError, ValueError, struct.error, ...
         raise unreadable(name, error) from error
 
 

@@ -7,16 +7,19 @@ import json
 import os
 import threading
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from genkit import DataError
+from genkit_image.data.collection import Collection, Source, number_labels
 from genkit_image.data.config import FolderConfig
-from genkit_image.data.decode import SUFFIXES
+from genkit_image.data.endings import SUFFIXES
 from genkit_image.data.images import Images
-from genkit_image.data.loading import Source, load_images
+from genkit_image.data.loading import load_images
+from genkit_image.data.prepared import is_prepared, open_prepared
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,19 @@ def open_folder(config: FolderConfig) -> Images:
     Raises DataError, naming the path, when there is no picture or a file is broken.
     """
     path = Path(config.path).expanduser()
+    return open_prepared(path, config) if is_prepared(path) else load_images(find_folder(config), config)
+
+
+def find_folder(config: FolderConfig) -> Collection:
+    """The pictures of a folder or zip file with their labels, not yet read. Raises DataError when there is none."""
+    path = Path(config.path).expanduser()
     sources: list[Source]
     if path.is_dir():
-        sources = [FileSource(str(path), name) for name in picture_files(path)]
+        names = files_below(path)
+        sources = [FileSource(str(path), name) for name in names if _is_picture(name)]
     elif zipfile.is_zipfile(path):
-        sources = [ZipSource(str(path), name) for name in zipfile.ZipFile(path).namelist() if _is_picture(name)]
+        names = [name for name in zipfile.ZipFile(path).namelist() if not name.endswith("/")]
+        sources = [ZipSource(str(path), name) for name in names if _is_picture(name)]
     elif path.exists():
         raise DataError(f"{path}: neither a folder nor a zip file", where="data.path")
     else:
@@ -84,11 +95,17 @@ def open_folder(config: FolderConfig) -> Images:
         raise DataError(f"{path}: no picture found in it", where="data.path", fix=f"it may hold {kinds}")
     sources.sort(key=lambda source: source.key)
     labels, classes = _labels(path, [source.key for source in sources], config.labels)
-    return load_images(sources, labels, classes, config, name=str(path))
+    others = Counter(PurePosixPath(name).suffix.lower() for name in names if not _is_picture(name))
+    return Collection(str(path), sources, labels, classes, others=dict(others))
 
 
 def picture_files(root: Path) -> list[str]:
-    """The pictures below `root`, relative to it; linked folders too, each real folder once."""
+    """The pictures below `root`, relative to it."""
+    return [name for name in files_below(root) if _is_picture(name)]
+
+
+def files_below(root: Path) -> list[str]:
+    """The files below `root`, relative to it; those of linked folders too, each real folder once."""
     found, seen = [], set()
     for folder, below, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -98,7 +115,7 @@ def picture_files(root: Path) -> list[str]:
         seen.add(real)
         inside = Path(folder).relative_to(root)
         found += [(inside / name).as_posix() for name in names]
-    return [name for name in found if _is_picture(name)]
+    return found
 
 
 def _is_picture(name: str) -> bool:
@@ -118,10 +135,8 @@ def _labels(path: Path, names: Sequence[str], how: str) -> tuple[list[int] | Non
     above = [PurePosixPath(name).parts[:-1] for name in names]
     while all(above) and len({parts[0] for parts in above}) == 1:  # a zip's only top folder is no class
         above = [parts[1:] for parts in above]
-    classes = sorted({parts[0] for parts in above if parts})
-    if all(above) and len(classes) > 1:
-        number = {name: label for label, name in enumerate(classes)}
-        return [number[parts[0]] for parts in above], classes
+    if all(above) and len({parts[0] for parts in above}) > 1:
+        return number_labels([parts[0] for parts in above], names, "data.labels")
     if how == "folders":
         raise DataError(
             f"{path}: its pictures do not lie in two or more sub-folders that could be classes",
@@ -144,19 +159,20 @@ def _listed(path: Path) -> object:
 
 
 def _from_list(path: Path, names: Sequence[str], listed: object) -> tuple[list[int] | None, list[str] | None]:
-    """Labels from StyleGAN's ``[[file name, label], ...]``."""
+    """Labels from StyleGAN's ``[[file name, label], ...]``; a label may be a word too."""
     if listed == []:
         return None, None
     try:
-        given = {str(name): int(label) for name, label in listed}  # type: ignore[attr-defined]
-        labels = [given[name] for name in names]
-    except KeyError as error:
-        raise DataError(f"{path}/dataset.json: has no label for {error}", fix="--set data.labels=none") from error
+        given = {str(name): label for name, label in listed}  # type: ignore[attr-defined]
     except (TypeError, ValueError) as error:
         raise _odd_list(path, error) from error
-    if min(labels) < 0:
-        raise DataError(f"{path}/dataset.json: has labels below 0")
-    return labels, [str(label) for label in range(max(labels) + 1)]
+    labels = [given.get(name) for name in names]
+    if any(isinstance(label, str) or label is None for label in labels):
+        return number_labels(labels, [f"{path}/dataset.json: {name}" for name in names], "data.labels")
+    if not all(type(label) is int and label >= 0 for label in labels):
+        raise DataError(f"{path}/dataset.json: its labels are not whole numbers from 0 on, nor words")
+    numbers = [int(label) for label in labels if label is not None]
+    return numbers, [str(label) for label in range(max(numbers) + 1)]
 
 
 def _odd_list(path: Path, error: Exception) -> DataError:

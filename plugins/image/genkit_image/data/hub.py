@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from genkit import DataError, PluginError
+from genkit import ConfigError, DataError, PluginError
+from genkit_image.data.collection import Collection, Source, listed, number_labels
 from genkit_image.data.config import HubConfig
 from genkit_image.data.images import Images
-from genkit_image.data.loading import Source, load_images
+from genkit_image.data.loading import load_images
+from genkit_image.data.streaming import StreamedPictures, open_stored, open_stream
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,28 @@ class RowSource:
         return self.key
 
     def open(self) -> IO[bytes]:
-        stored: Mapping[str, Any] | None = self.table[self.row][self.column]
-        if stored is None or (stored["bytes"] is None and stored["path"] is None):
-            raise DataError(f"{self.name}: has no picture")
-        return io.BytesIO(stored["bytes"]) if stored["bytes"] is not None else open(stored["path"], "rb")
+        return open_stored(self.table[self.row][self.column], self.name)
 
 
-def open_hub(config: HubConfig) -> Images:
+def open_hub(config: HubConfig) -> Images | StreamedPictures:
     """The pictures of ``config.split``, and those of ``config.held_out_split`` to evaluate on.
 
-    Raises PluginError without the package `datasets`, DataError when the dataset, split or column is not there.
+    Raises PluginError without the package `datasets`, DataError when the dataset, split or column is not there,
+    ConfigError when the options do not go together.
     """
+    if not config.streaming:
+        return load_images(find_hub(config), config)
+    table = _table(config, config.split)
+    column, label = _picture_column(table, config), _label_column(table, config)
+    return open_stream(_undecoded(table, column), column, label, config, _streamed_held_out(config))
+
+
+def find_hub(config: HubConfig) -> Collection:
+    """The pictures of both splits with their labels, not yet read. Raises as `open_hub`."""
+    if config.streaming:
+        raise ConfigError(
+            "a stream is not gone through as a whole", where="data.streaming", fix="--set data.streaming=false"
+        )
     table = _table(config, config.split)
     column = _picture_column(table, config)
     label = _label_column(table, config)
@@ -56,7 +67,22 @@ def open_hub(config: HubConfig) -> Images:
         held_out = [False] * len(sources) + [True] * len(more)
         sources += more
         labels = labels + more_labels if labels is not None and more_labels is not None else None
-    return load_images(sources, labels, classes, config, name=config.path, held_out=held_out)
+    return Collection(config.path, sources, labels, classes, held_out)
+
+
+def _streamed_held_out(config: HubConfig) -> Images | None:
+    """The first pictures of the split that is held out, as a stream gives them."""
+    if config.held_out_split is None:
+        return None
+    import datasets
+
+    stream = _table(config, config.held_out_split)
+    column, label = _picture_column(stream, config), _label_column(stream, config)
+    rows = _undecoded(stream, column).take(config.held_out_limit)
+    table = datasets.Dataset.from_list(list(rows), features=rows.features)
+    sources, labels, classes = _rows(table, config.held_out_split, column, label)
+    name = f"{config.path}, held out"
+    return load_images(Collection(name, sources, labels, classes), replace(config, held_out=0.0, flip=False))
 
 
 def _table(config: HubConfig, split: str) -> Any:
@@ -69,24 +95,24 @@ def _table(config: HubConfig, split: str) -> Any:
     folder = Path(config.path).expanduser()
     saved = folder.is_dir() and ((folder / "dataset_dict.json").exists() or (folder / "state.json").exists())
     try:
-        found = (
-            datasets.load_from_disk(str(folder))
-            if saved
-            else datasets.load_dataset(config.path, config.subset, split=split)
+        if saved:
+            found = datasets.load_from_disk(str(folder))
+            table = found[split] if isinstance(found, datasets.DatasetDict) else found
+            return table.to_iterable_dataset() if config.streaming else table
+        return datasets.load_dataset(
+            config.path, config.subset, split=split, revision=config.revision, streaming=config.streaming
         )
-        if isinstance(found, datasets.DatasetDict):
-            return found[split]
     except KeyError as error:
         raise DataError(f"{config.path}: has no split {error}", where="data.split") from error
     except (OSError, ValueError, RuntimeError) as error:  # no such name, no network, no such split or subset
         raise DataError(f"{config.path}: can not be loaded ({error})", where="data.path") from error
-    return found
 
 
 def _picture_column(table: Any, config: HubConfig) -> str:
     import datasets
 
-    columns = [name for name, feature in table.features.items() if isinstance(feature, datasets.Image)]
+    features = table.features or {}  # a stream may not say
+    columns = [str(name) for name, feature in features.items() if isinstance(feature, datasets.Image)]
     if config.image is not None and config.image in columns:
         return config.image
     if config.image is None and len(columns) == 1:
@@ -117,16 +143,22 @@ def _rows(
     """One source a row, with the rows' labels and their names."""
     import datasets
 
-    pictures = table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
+    pictures = _undecoded(table.select_columns([column]), column)
     sources: list[Source] = [RowSource(pictures, row, column, split) for row in range(len(table))]
     if label is None:
         return sources, None, None
     values = list(table[label])
     feature = table.features[label]
     if isinstance(feature, datasets.ClassLabel):
-        if min(values, default=0) < 0:  # what `datasets` gives rows whose label is withheld
-            raise DataError(f"{split}: rows without a label", where="data.label", fix="--set data.label=none")
+        missing = [f"{split}[{row}]" for row, value in enumerate(values) if value is None or value < 0]
+        if missing:  # -1 is what `datasets` gives rows whose label is withheld
+            raise DataError(f"rows without a label: {listed(missing)}", where="data.label", fix="--set data.label=none")
         return sources, [int(value) for value in values], list(feature.names)
-    classes = sorted(set(values))
-    number = {value: label for label, value in enumerate(classes)}
-    return sources, [number[value] for value in values], [str(value) for value in classes]
+    return sources, *number_labels(values, [source.name for source in sources], "data.label")
+
+
+def _undecoded(table: Any, column: str) -> Any:
+    """The table with pictures as they are stored."""
+    import datasets
+
+    return table.cast_column(column, datasets.Image(decode=False))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genkit import DataError
 from genkit_image.data.config import IdxConfig
-from genkit_image.data.images import Images, enlarge, split_end
+from genkit_image.data.images import Images, enlarge, say_unseen, split_end
 
 _UNSIGNED_BYTE = 0x08
 
@@ -28,9 +28,7 @@ def open_idx(config: IdxConfig) -> Images:
         labels = None if config.labels in {"auto", "none"} else Path(config.labels).expanduser()
         pixels, numbers = _pair(path, labels, config)
         classes = _classes(numbers, config, path)
-        return split_end(
-            pixels, numbers, classes, share=config.held_out, name=str(path), licence="yours", flip=config.flip
-        )
+        return _split(pixels, numbers, classes, path, config)
     images = _member(path, "train-images-idx3-ubyte")
     if images is None:
         raise DataError(f"{path}: has no train-images-idx3-ubyte or train-images-idx3-ubyte.gz", where="data.path")
@@ -38,16 +36,41 @@ def open_idx(config: IdxConfig) -> Images:
     classes = _classes(numbers, config, path)
     tests = _member(path, "t10k-images-idx3-ubyte")
     if tests is None:
-        return split_end(
-            pixels, numbers, classes, share=config.held_out, name=str(path), licence="yours", flip=config.flip
-        )
+        return _split(pixels, numbers, classes, path, config)
     test_pixels, test_numbers = _pair(tests, _labels(path, "t10k", config), config)
     if (numbers is None) != (test_numbers is None):
         raise DataError(f"{path}: only one of the training and the test pictures has labels")
     if test_numbers is not None and classes is not None and int(test_numbers.max()) >= len(classes):
         raise DataError(f"{path}: the test labels go up to {int(test_numbers.max())}, the training labels do not")
     held_out = Images(test_pixels, test_numbers, classes, name=f"{path}, t10k", licence="yours")
-    return Images(pixels, numbers, classes, name=str(path), licence="yours", flip=config.flip, held_out=held_out)
+    data = Images(
+        pixels,
+        numbers,
+        classes,
+        name=str(path),
+        licence="yours",
+        flip=config.flip,
+        sampling=config.sampling,
+        held_out=held_out,
+    )
+    say_unseen(data)
+    return data
+
+
+def _split(pixels: Tensor, numbers: Tensor | None, classes: list[str] | None, path: Path, config: IdxConfig) -> Images:
+    """The pictures of one file, the last of them held out."""
+    data = split_end(
+        pixels,
+        numbers,
+        classes,
+        share=config.held_out,
+        name=str(path),
+        licence="yours",
+        flip=config.flip,
+        sampling=config.sampling,
+    )
+    say_unseen(data)
+    return data
 
 
 def read_idx(path: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -10,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genkit import Batch, ConfigError, DataError, Dataset, Random
+from genkit_image.data.collection import listed
+from genkit_image.data.config import Sampling
 
 Stored = dict[str, Tensor]
 """``image`` uint8 [C, H, W] and, where there are labels, ``label`` int64 []; with a batch dimension once collated."""
@@ -23,6 +26,10 @@ class Pictures(Protocol):
     def __getitem__(self, index: int) -> Tensor:
         """uint8 [C, H, W]."""
 
+    def whole(self) -> Tensor | None:
+        """All of them, uint8 [N, C, H, W], where that takes no reading one by one; else None."""
+        return None
+
 
 class Images(Dataset):
     """Pictures and their labels.
@@ -33,8 +40,13 @@ class Images(Dataset):
         classes: the name of each label, or None.
         name, licence: what a report says.
         flip: mirror each picture by chance, anew for each batch.
-        held_out: pictures that training never sees.
+        sampling: ``labels`` draws each label as often as the others, ``pictures`` each picture.
+        held_out: pictures that training never sees; None in the held-out part itself.
+
+    Raises DataError when there is no picture, ConfigError when labels are to be drawn alike and there are none.
     """
+
+    binding = ("labels",)
 
     def __init__(
         self,
@@ -45,6 +57,7 @@ class Images(Dataset):
         name: str,
         licence: str,
         flip: bool = False,
+        sampling: Sampling = "pictures",
         held_out: Images | None = None,
     ) -> None:
         if len(pictures) == 0:
@@ -55,13 +68,18 @@ class Images(Dataset):
         self.name, self.licence, self.flip, self._held_out = name, licence, flip, held_out
         counts = None
         if labels is not None and classes is not None:
-            counts = torch.bincount(labels, minlength=len(classes)).tolist()
+            counts = torch.bincount(labels, minlength=len(classes))
+            if sampling == "labels":
+                self.weights = _of_equal_labels(labels, counts)
+                counts = torch.where(counts > 0, len(labels) // int((counts > 0).sum()), 0)
+        elif sampling == "labels":
+            raise ConfigError(f"{name}: has no labels to be drawn alike", where="data.sampling", fix="pictures")
         self.facts = {
             "modality": "image",
             "shape": list(pictures[0].shape),
             "range": [-1, 1],
             "labels": list(classes) if classes is not None else None,
-            "label_counts": counts,
+            "label_counts": None if counts is None else counts.tolist(),
         }
 
     def __len__(self) -> int:
@@ -73,15 +91,12 @@ class Images(Dataset):
 
     def resident(self) -> Stored | None:
         """All pictures, uint8 [N, C, H, W], and labels [N]; None when the pictures are not in memory."""
-        return self._stored(self.pictures, self.labels) if isinstance(self.pictures, Tensor) else None
+        whole = self.pictures if isinstance(self.pictures, Tensor) else self.pictures.whole()
+        return self._stored(whole, self.labels) if whole is not None else None
 
     def prepare(self, stored: Stored, *, rng: Random) -> Batch:
         """Pictures [B, C, H, W] in [-1, 1] and labels int64 [B] as the condition."""
-        sample = stored["image"].to(torch.get_default_dtype()) / 127.5 - 1
-        if self.flip:
-            mirrored = rng.uniform(len(sample)) < 0.5
-            sample = torch.where(mirrored[:, None, None, None], sample.flip(-1), sample)
-        return Batch(sample, condition=stored.get("label"))
+        return as_batch(stored, flip=self.flip, rng=rng)
 
     def held_out(self) -> Images | None:
         return self._held_out
@@ -101,6 +116,31 @@ class Images(Dataset):
         return {"image": image} if label is None else {"image": image, "label": label}
 
 
+def as_batch(stored: Stored, *, flip: bool, rng: Random) -> Batch:
+    """Stored pictures as [B, C, H, W] in [-1, 1], mirrored by chance where `flip`, with their labels int64 [B]."""
+    sample = stored["image"].to(torch.get_default_dtype()) / 127.5 - 1
+    if flip:
+        mirrored = rng.uniform(len(sample)) < 0.5
+        sample = torch.where(mirrored[:, None, None, None], sample.flip(-1), sample)
+    return Batch(sample, condition=stored.get("label"))
+
+
+def _of_equal_labels(labels: Tensor, counts: Tensor) -> Tensor:
+    """How often each picture is drawn, float64 [N] of mean 1, so that each label comes as often as the others."""
+    weights = counts.double().reciprocal()[labels]
+    return weights / weights.mean()
+
+
+def say_unseen(data: Images) -> None:
+    """Say which classes have no picture to train on."""
+    if data.labels is not None:
+        unseen = [
+            name for name, count in zip(data.facts["labels"], data.facts["label_counts"], strict=True) if not count
+        ]
+        if unseen:
+            print(f"{data.name}: no picture to train on of {listed(unseen)}", file=sys.stderr)
+
+
 def split_end(
     pixels: Tensor,
     labels: Tensor | None,
@@ -110,6 +150,7 @@ def split_end(
     name: str,
     licence: str,
     flip: bool,
+    sampling: Sampling = "pictures",
 ) -> Images:
     """`Images` of uint8 [N, C, H, W] whose last `share` is held out, unmirrored."""
     kept = len(pixels) - round(share * len(pixels))
@@ -118,7 +159,9 @@ def split_end(
     held_out = None
     if kept < len(pixels):
         held_out = Images(pixels[kept:], there, classes, name=f"{name}, held out", licence=licence)
-    return Images(pixels[:kept], here, classes, name=name, licence=licence, flip=flip, held_out=held_out)
+    return Images(
+        pixels[:kept], here, classes, name=name, licence=licence, flip=flip, sampling=sampling, held_out=held_out
+    )
 
 
 def enlarge(pixels: Tensor, resolution: int | None, *, where: str) -> Tensor:

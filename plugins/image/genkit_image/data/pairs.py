@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from genkit import Batch, DataError, Dataset, Random
+from genkit_image.data.collection import chosen_by_name
 from genkit_image.data.config import PairedConfig
 from genkit_image.data.decode import Decoding
 from genkit_image.data.folder import FileSource, picture_files
-from genkit_image.data.loading import MEMORY_BYTES, all_grey, chosen_by_name, read_picture
+from genkit_image.data.loading import MEMORY_BYTES, all_grey, read_picture
 from genkit_image.known import how_many, pack_known
 
 NAMED = 5

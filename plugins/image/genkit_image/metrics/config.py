@@ -15,9 +15,12 @@ class FeatureMetricConfig:
     """What every metric measured in features can be set to."""
 
     extractor: str = "auto"
-    """lenet-digits: the embedded digit classifier; random-conv: an untrained convolutional network; a path: a network
-    saved with ``torch.export`` (.pt2) or as TorchScript that maps [B, C, H, W] in [-1, 1] to [B, D]; auto: lenet-digits
-    for grey pictures labelled 0 to 9, random-conv for others. The name stands beside every figure."""
+    """lenet-digits: the embedded digit classifier; random-conv: an untrained convolutional network; inception:
+    Inception-v3 through torch-fidelity (extra ``inception``), with `weights`; a path: a network saved with
+    ``torch.export`` (.pt2) or as TorchScript that maps [B, C, H, W] in [-1, 1] to [B, D]; auto: lenet-digits for grey
+    pictures labelled 0 to 9, random-conv for others. The name stands beside every figure."""
+    weights: str | None = None
+    """For inception: the file of its weights as torch-fidelity publishes it, or ``download``, which fetches it once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +54,34 @@ class DensityCoverageConfig(FeatureMetricConfig):
 
     k: Count = 5
     """Which nearest neighbour sets the radius."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthenticityConfig(FeatureMetricConfig):
+    """Authenticity (Alaa et al. 2022)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierScoreConfig:
+    """The classifier score (Salimans et al. 2016)."""
+
+    classifier: str = "lenet-digits"
+    """lenet-digits; inception, through torch-fidelity (extra ``inception``), with `weights`; or the path of a network
+    saved with ``torch.export`` (.pt2) or as TorchScript that maps [B, C, H, W] in [-1, 1] to logits [B, classes]."""
+    weights: str | None = None
+    """For inception: the file of its weights as torch-fidelity publishes it, or ``download``, which fetches it once."""
+    splits: Count = 1
+    """Parts that are scored apart, then averaged; the authors' code takes 10."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationAccuracyConfig:
+    """The classification accuracy score (Ravuri and Vinyals 2019)."""
+
+    epochs: Count = 10
+    """Passes of the classifier over the samples."""
+    seed: int = 0
+    """Of the classifier's first weights and of the order of samples."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor
 
-from genkit import Batch, Extractor, evaluation
+from genkit import Batch, ConfigError, Extractor, evaluation
+from genkit_image.metrics.inception import Inception
 from genkit_image.metrics.lenet import WEIGHTS, LeNet, as_digits
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -37,6 +38,20 @@ class LeNetDigits(Extractor):
         self.net = self.net.to(batch.sample.device)
         with torch.no_grad():
             return self.net.features(as_digits(as_written(batch.sample)))
+
+
+class LeNetLogits(LeNetDigits):
+    """The 10 logits of the embedded digit classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.version = f"{self.version}, logits"
+
+    def __call__(self, batch: Batch) -> Tensor:
+        self.net = self.net.to(batch.sample.device)
+        with torch.no_grad():
+            logits: Tensor = self.net(as_digits(as_written(batch.sample)))
+        return logits
 
 
 class RandomConv(Extractor):
@@ -67,16 +82,34 @@ class RandomConv(Extractor):
         return torch.cat(means, 1)
 
 
-def open_extractor(name: str, facts: Mapping[str, Any]) -> Extractor:
-    """The extractor that a metric's option names. Raises ConfigError on a name that is neither known nor a file."""
+def open_extractor(name: str, facts: Mapping[str, Any], weights: str | None = None) -> Extractor:
+    """The extractor that a metric's options name. Raises ConfigError on a name that is neither known nor a file."""
     channels = facts["shape"][0]
+    if name == "inception":
+        return Inception(weights, layer="2048", where="metrics.weights")
+    _refuse_weights(weights, "metrics.extractor")
     if name == "auto":
         name = "lenet-digits" if channels == 1 and facts.get("labels") == DIGITS else "random-conv"
     if name == "lenet-digits":
         return LeNetDigits()
     if name == "random-conv":
         return RandomConv(channels)
-    return own_network(name, "metrics.extractor", "lenet-digits", "random-conv")
+    return own_network(name, "metrics.extractor", "lenet-digits", "random-conv", "inception")
+
+
+def open_classifier(name: str, weights: str | None = None) -> Extractor:
+    """The classifier that a metric's options name, as an extractor of logits. Raises as `open_extractor`."""
+    if name == "inception":
+        return Inception(weights, layer="logits_unbiased", where="metrics.weights")
+    _refuse_weights(weights, "metrics.classifier")
+    if name == "lenet-digits":
+        return LeNetLogits()
+    return own_network(name, "metrics.classifier", "lenet-digits", "inception")
+
+
+def _refuse_weights(weights: str | None, where: str) -> None:
+    if weights is not None:
+        raise ConfigError("weights are those of inception", where="metrics.weights", fix=f"{where}: inception")
 
 
 def own_network(file: str, where: str, *known: str) -> evaluation.SavedNetwork:

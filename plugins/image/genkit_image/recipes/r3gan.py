@@ -102,21 +102,20 @@ def _folder(resolution: int, labels: str) -> dict[str, Any]:
     return {"name": "image.folder", "resolution": resolution, "channels": "rgb", "flip": True, "labels": labels}
 
 
+_DENSE = {"widths": [64, 64, 32, 16], "groups": [1, 1, 1, 1], "blocks": 1, "expansion": 1}
+
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # For a laptop: our own values, none of the paper's.
+    # For a laptop: our own values, none of the paper's. On a CPU dense convolutions of few channels are faster than
+    # grouped ones of many: a step took 0.20 s of a core, where the paper's shape (64, 64, 64, 32 in groups, twice as
+    # wide inside) took 0.55 s, and after the same minute samples were nearer to Fashion-MNIST.
     "small": {
         "model": {
-            "generator": {
-                "name": "image.r3gan_generator",
-                "widths": [64, 64, 64, 32],
-                "groups": [8, 8, 8, 4],
-                "blocks": 1,
-            },
-            "critic": {"name": "image.r3gan_critic", "widths": [64, 64, 64, 32], "groups": [8, 8, 8, 4], "blocks": 1},
+            "generator": {"name": "image.r3gan_generator", **_DENSE},
+            "critic": {"name": "image.r3gan_critic", **_DENSE},
         },
         "penalties": {"r1": {"every": 4}, "r2": {"every": 4}},
         "train": {"batch_size": 32, "steps": 20_000},
-        "optim": {"generator": {"lr": 5e-4}, "critic": {"lr": 5e-4}},
+        "optim": {"generator": {"lr": 1e-3}, "critic": {"lr": 1e-3}},
         "ema": {"half_life": 5_000.0},
     },
     "cifar10": published(

@@ -1,0 +1,1 @@
+"""Mode coverage: data whose modes are known, and ``genkit bench image``."""
