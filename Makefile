@@ -11,7 +11,7 @@ help:
 	@echo "make test    set up and run all tests"
 	@echo "make lint    ruff, mypy, import contracts, generated documentation"
 	@echo "make bench   the benchmarks behind docs/benchmarks.md (long)"
-	@echo "make docs    write the generated pages of docs/ anew"
+	@echo "make docs    write the generated pages of docs/ anew and build the site into site/"
 
 setup: .venv/ready
 .venv/ready: $(SOURCES)
@@ -57,6 +57,7 @@ format: .venv/ready-dev
 
 docs: .venv/ready-dev
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

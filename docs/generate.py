@@ -1,4 +1,4 @@
-"""Writes the generated part of docs/cli.md and docs/recipes.md; ``--check`` exits 1 where one is stale and writes none.
+"""Writes the generated part of cli.md, recipes.md and plugins.md; ``--check`` exits 1 where one is stale, writing none.
 
 What stands above the marker of a page is written by hand and kept. The rest depends on the plugins of this repository
 alone: not on the terminal, on paths, on what else is installed, or on torch, which is not imported.
@@ -6,8 +6,10 @@ alone: not on the terminal, on paths, on what else is installed, or on torch, wh
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
+import importlib.util
 import inspect
 import json
 import sys
@@ -25,6 +27,7 @@ from genkit.errors import GenkitError
 from genkit.fields import field_docs, fields_of, plain, plain_defaults
 from genkit.plugins import configure_plugins
 from genkit.specs import Spec
+from genkit.testing.conformance import OF_PLUGINS, OF_RECIPES
 
 DOCS = Path(__file__).resolve().parent
 MARKER = "<!-- docs/generate.py writes what follows; `make docs` writes it anew. -->\n"
@@ -70,6 +73,7 @@ def recipes_page() -> str:
         ("Models", found.models, lambda spec: f"Role: {spec.role}."),
         ("Objectives, penalties and augmentations", found.objectives, lambda spec: f"Role: {spec.role}."),
         ("Metrics", found.metrics, lambda spec: f"Figures: {_figures(spec.better)}.{_needs(spec.needs)}"),
+        ("Views", found.views, lambda spec: f"`genkit inspect RUN {spec.name}`, for runs of {spec.modality}."),
     ):
         sections.append(f"## {title}")
         for label, spec in offers.items():
@@ -221,6 +225,45 @@ def _needs(needs: tuple[str, ...]) -> str:
     return f" Needs {', '.join(needs)}." if needs else ""
 
 
+# --- plugins.md ------------------------------------------------------------------------------------------------------
+
+
+def checks_page() -> str:
+    """Every check of the conformance kit."""
+    return (
+        "\n\n".join(
+            [
+                "## The checks",
+                "Of a distribution, once:",
+                checks_table((name, inspect.getdoc(function) or "") for name, function in OF_PLUGINS.items()),
+                "Of each of its recipes:",
+                checks_table((name, docstring(where)) for name, where in OF_RECIPES.items()),
+            ]
+        )
+        + "\n"
+    )
+
+
+def checks_table(checks: Iterator[tuple[str, str]]) -> str:
+    """Checks as Markdown: the first paragraph of what each says of itself."""
+    told = [
+        (name, " ".join(said.partition("\n\n")[0].split()).replace("``", "`").replace("|", "\\|"))
+        for name, said in checks
+    ]
+    return "\n".join(["| check | passes when |", "| --- | --- |", *(f"| `{name}` | {said} |" for name, said in told)])
+
+
+def docstring(where: str) -> str:
+    """The docstring of the function that ``package.module:name`` names; the module needs torch and is not imported."""
+    module, _, name = where.partition(":")
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    (function,) = (one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == name)
+    return ast.get_docstring(function) or ""
+
+
 # --- hooks.md, which is written by hand ------------------------------------------------------------------------------
 
 
@@ -241,7 +284,7 @@ def undocumented(page: str) -> list[str]:
 
 # --- the pages -------------------------------------------------------------------------------------------------------
 
-PAGES: Mapping[str, Callable[[], str]] = {"cli.md": cli_page, "recipes.md": recipes_page}
+PAGES: Mapping[str, Callable[[], str]] = {"cli.md": cli_page, "recipes.md": recipes_page, "plugins.md": checks_page}
 
 
 def pages() -> dict[str, tuple[str, str]]:

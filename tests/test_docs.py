@@ -1,4 +1,5 @@
-"""The written pages: generated ones are current, hooks are documented and tested, links lead somewhere, Python runs."""
+"""The written pages: generated ones are current, hooks are documented and tested, links lead somewhere, Python runs,
+and the site is built of them without a warning."""
 
 from __future__ import annotations
 
@@ -7,7 +8,10 @@ import importlib.util
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -18,6 +22,7 @@ import torch
 from click.testing import CliRunner
 
 import genkit
+import genkit.testing
 from genkit import errors
 from genkit.catalog import catalog
 from genkit.cli.main import main
@@ -25,7 +30,7 @@ from genkit.plugins import ITEMS, plugins
 from genkit.runs import Run
 
 ROOT = Path(__file__).parents[1]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *DOCS]
 READMES = sorted([*ROOT.glob("plugins/*/README.md"), *ROOT.glob("examples/*/README.md")])
 FEW_STEPS = 4  # instead of what a page's Python says
@@ -44,7 +49,8 @@ def load_generator() -> ModuleType:
 generator = load_generator()
 
 
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TUTORIAL = "<!-- tests/test_tutorials.py runs the blocks of this page -->"
 
 
 def blocks(page: Path, *languages: str) -> list[tuple[int, str]]:
@@ -87,8 +93,8 @@ def test_a_stale_page_is_named_and_written_anew_below_its_head(docs: Path, capsy
     assert generator.main(["--check"]) == 1
     said = capsys.readouterr().err
     assert "docs/cli.md is stale" in said
-    assert "-  run         Cook a recipe." in said
-    assert "+  run         Train a recipe." in said
+    assert re.search(r"^-  run +Cook a recipe\.$", said, re.MULTILINE)
+    assert re.search(r"^\+  run +Train a recipe\.$", said, re.MULTILINE)
     assert "recipes.md" not in said
     assert page.read_text(encoding="utf-8") == changed
     assert generator.main([]) == 0
@@ -199,7 +205,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
         for _, block in blocks(page, "sh", "bash", ""):
             for line in block.replace("\\\n", " ").splitlines():
                 words = shlex.split(line, comments=True)
-                if words[:1] == ["torchrun"] and "genkit" in words:
+                if words[:1] in (["torchrun"], ["srun"]) and "genkit" in words:
                     words = words[words.index("genkit") :]
                 if words[:1] == ["genkit"]:
                     yield f"{page.relative_to(ROOT)}: {' '.join(words)}", words[1:]
@@ -223,8 +229,9 @@ def test_a_command_that_is_shown_can_be_given(shown: str) -> None:
 @pytest.mark.parametrize(
     ("page", "line", "block"),
     [
-        pytest.param(page, line, block, id=f"{page.name}:{line}")
+        pytest.param(page, line, block, id=f"{page.relative_to(ROOT)}:{line}")
         for page in PAGES
+        if TUTORIAL not in page.read_text(encoding="utf-8")  # test_tutorials.py runs those from top to end
         for line, block in blocks(page, "python")
     ],
 )
@@ -234,3 +241,78 @@ def test_python_that_is_shown_runs(
     monkeypatch.chdir(tmp_path)
     short = re.sub(r"\bsteps=([\d_]+)", lambda said: f"steps={min(int(said[1]), FEW_STEPS)}", block)
     exec(compile("\n" * line + short, page.name, "exec"), {"__name__": "__main__"})
+
+
+# --- the site --------------------------------------------------------------------------------------------------------
+
+
+def test_every_public_name_is_in_the_python_reference() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: genkit\.(\S+)$", page, re.MULTILINE))
+    modules = {"objectives", "penalties", "estimators", "terms", "evaluation"}
+    parts = {f"evaluation.{name}" for name in genkit.evaluation.__all__}
+    parts |= {f"testing.{name}" for name in genkit.testing.__all__}
+    for name in modules - {"evaluation"}:
+        module = getattr(genkit, name)
+        kinds = (genkit.Objective, genkit.Penalty, genkit.Estimator, genkit.Term)
+        parts |= {
+            f"{name}.{key}"
+            for key, one in vars(module).items()
+            if isinstance(one, type) and issubclass(one, kinds) and one.__module__ == module.__name__
+        }
+    assert shown == (set(genkit.__all__) - modules - {"__version__"}) | parts
+
+
+class Requests(HTMLParser):
+    """What a page would fetch when it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        if tag in ("script", "img", "audio", "iframe", "source") and given.get("src"):
+            self.found.append(str(given["src"]))
+        if tag == "link" and given.get("rel") in ("stylesheet", "icon", "preconnect", "preload"):
+            self.found.append(str(given["href"]))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site."""
+    pytest.importorskip("mkdocs", reason='the extra `docs` is not installed: pip install "genkit-gan[docs]"')
+    path = tmp_path_factory.mktemp("site")
+    ended = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return path
+
+
+def test_the_site_is_built_without_a_warning_and_fetches_nothing_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert {page.relative_to(ROOT / "docs").with_suffix(".html") for page in DOCS} <= {
+        page.relative_to(site) for page in pages
+    }
+    for page in pages:
+        requests = Requests()
+        requests.feed(page.read_text(encoding="utf-8"))
+        for one in requests.found:
+            assert not re.match(r"([a-z]+:)?//", one), f"{page.name} fetches {one}"
+            assert one.startswith("/") or (page.parent / one.partition("?")[0]).exists(), f"{page.name}: {one}"
+
+
+def test_formulas_are_mathml_and_links_out_of_the_pages_are_names(site: Path) -> None:
+    iteration = (site / "concepts" / "iteration.html").read_text(encoding="utf-8")
+    assert '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">' in iteration
+    assert "genkit/training/phases.py" in iteration
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        assert 'class="arithmatex"' not in text, page.name
+        assert 'href="../genkit/' not in text, page.name
+        assert 'href="../../genkit/' not in text, page.name
