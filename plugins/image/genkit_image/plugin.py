@@ -33,6 +33,7 @@ _RESIDUAL_SMOKE = {
 _TO_PICTURE_SMOKE = {
     "model.generator.width": 8,
     "model.critic.width": 8,
+    "train.adversarial_start": 0,
     "train.batch_size": 8,
     "train.eval_samples": 64,
     "preview": 4,

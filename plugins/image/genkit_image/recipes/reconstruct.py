@@ -20,12 +20,23 @@ if TYPE_CHECKING:
 DATA = Part("image.digits")
 BOXES = Degradation(kind="boxes")
 NETS = Model(generator=Part("image.reconstruct_generator", width=24), critic=Part("image.reconstruct_critic", width=24))
-TRAIN = Train(batch_size=32, minutes=10.0, precision="fp32", compile="off", log_every=100, preview_every=500)
+# Held-out training pictures of Fashion-MNIST, one seed, six minutes of one core: with the adversary from the start and
+# penalties of 1 the Fréchet distance was 1.52 and the error in the hole 0.169, as it is here 0.70 and 0.163, and of the
+# error alone 1.19 and 0.155.
+TRAIN = Train(
+    batch_size=32,
+    minutes=10.0,
+    adversarial_start=4_000,
+    precision="fp32",
+    compile="off",
+    log_every=100,
+    preview_every=500,
+)
 FALLING = Ramp(start=1e-3, end=1e-4, over=200_000, warmup=5_000)
 # With a first beta of 0.5 for the generator the error in the hole was 0.240 after 600 steps of one seed, with 0 0.245.
 OPTIM = Optim(generator=Optimizer(lr=FALLING, betas=(0.5, 0.99)), critic=Optimizer(lr=FALLING, betas=(0.0, 0.99)))
 AVERAGE = Ema(half_life=5_000.0)
-LAZY = {"weight": 1.0, "every": 4}
+LAZY = {"weight": 0.1, "every": 4}
 
 
 @dataclass(frozen=True, kw_only=True)
