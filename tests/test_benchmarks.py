@@ -287,9 +287,9 @@ def test_vocoder_stands_beside_griffin_lim_and_its_own_mel_losses(tmp_path: Path
     found = measured(
         "vocoder.py", "--minutes", "0.01", "--clips", "1", "--out", tmp_path,
         "--set", "data.length=4096", "--set", "data.held_out_length=4096", "--set", "train.batch_size=2",
-        "--set", "train.adversarial_start=1", "--set", "train.eval_samples=2", "--set", "preview=2",
-        "--set", "model.generator.width=8", "--set", "model.generator.hidden=8",
-        "--set", "model.critic.multi_period=null", "--set", "model.critic.frames={ffts: [64], width: 4}",
+        "--set", "train.adversarial_start=1", "--set", "train.eval_samples=2",
+        "--set", "preview=2", "--set", "model.generator.width=8", "--set", "model.generator.hidden=8",
+        "--set", "model.critic.ffts=[64]", "--set", "model.critic.width=4",
     )  # fmt: skip
     figures = found["mean"]
     assert set(figures) == {"vocoder", "mel_only", "griffin_lim", "griffin_lim_strong", "real"}

@@ -57,6 +57,11 @@ METRICS = {
 ITERATIONS = 60
 NEVER = 10**9
 """A step at which nothing starts."""
+METHODS: Mapping[str, Sequence[str]] = {
+    "vocoder": (),
+    "mel_only": [f"train.adversarial_start={NEVER}"],
+}
+"""The two runs of a seed, and what each is told beside the preset."""
 SHOWN = 4
 """Prompts in the picture."""
 BAR = 0.32
@@ -210,7 +215,7 @@ def compared(out: Path, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     place = out / f"seed-{seed}"
     place.mkdir(parents=True, exist_ok=True)
     runs: dict[str, Run] = {}
-    for name, more in (("vocoder", []), ("mel_only", [f"train.adversarial_start={NEVER}"])):
+    for name, more in METHODS.items():
         say(f"seed {seed}: {name}, {given.minutes:g} minutes")
         runs[name] = train(
             place / name,
@@ -303,7 +308,7 @@ def main() -> None:
                 "prompts": "held out by the recipe, whole; figures are means over prompts, each measured by itself",
                 "griffin_lim": f"{ITERATIONS} iterations, least-squares inverse of the mel filters, random phases",
                 "griffin_lim_strong": f"{ITERATIONS} iterations, momentum 0.99, 200 multiplicative updates",
-                "mel_only": f"the same minutes, train.adversarial_start={NEVER}",
+                "mel_only": f"the same minutes, {' '.join(METHODS['mel_only'])}",
                 "metrics": found[0]["metrics"],
             },
         },

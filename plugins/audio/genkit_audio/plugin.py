@@ -18,12 +18,7 @@ TINY_FRAMES = {
     "model.critic.layers": 3,
     "metrics": [],
 }
-TINY_VOCODER = {
-    **SHORT,
-    "data.held_out_length": 4096,
-    "train.adversarial_start": 0,
-    "model.critic.multi_period": {"periods": [3], "width": 1},
-}
+TINY_VOCODER = {**SHORT, "data.held_out_length": 4096, "train.adversarial_start": 0}
 
 
 @hookimpl
@@ -61,7 +56,7 @@ def genkit_recipes() -> Iterable[RecipeSpec]:
             {
                 **TINY_VOCODER,
                 "model.generator": {"name": "audio.vocos", "width": 16, "hidden": 16, "layers": 1},
-                "model.critic.frames": {"ffts": [64], "width": 4},
+                "model.critic": {"name": "audio.frames_critic", "ffts": [64], "width": 4},
             },
             tags=("cpu",),
         ),
@@ -74,6 +69,7 @@ def genkit_recipes() -> Iterable[RecipeSpec]:
                 "model.generator.width": 16,
                 "model.generator.block_kernels": [3],
                 "model.generator.block_dilations": [[1]],
+                "model.critic.multi_period": {"periods": [3], "width": 1},
                 "model.critic.multi_scale": {"scales": 2, "width": 4},
             },
         ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from genkit import Ema, Model, Optim, Optimizer, Part, Ramp, Train
@@ -47,6 +47,8 @@ class HiFiGANRecipe(VocoderRecipe):
     """The two players; any vocoder and any critic of waveforms will do."""
     objective: Part = Part("least_squares", scale=1.0)
     """The adversarial loss, by name."""
+    penalties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Gradient and other penalties of the critic, by name."""
     losses: Losses = LOSSES
     """The generator's other losses."""
     train: Train = TRAIN
