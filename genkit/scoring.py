@@ -89,6 +89,12 @@ def scores_of(
     return measure(experiment.metrics, reference=reference, fake=fake, other_real=other, train=train)
 
 
+def last_scores(run: Run) -> list[Score]:
+    """What the last evaluation of a run's training found; nothing when there was none."""
+    found = [record["scores"] for record in run.records() if record["kind"] == "scores"]
+    return [Score.from_json(one) for one in found[-1]] if found else []
+
+
 class Scorer(Observer):
     """Evaluates the experiment's metrics on the averaged generator."""
 

@@ -24,7 +24,7 @@ from genkit.plugins import plugins
 from genkit.random import mix
 from genkit.report.writer import ReportWriter
 from genkit.runs import Run, fresh_path
-from genkit.scoring import Scorer
+from genkit.scoring import Scorer, last_scores
 from genkit.settings import RecipeConfig
 from genkit.specs import RecipeSpec
 from genkit.trackers import activated, check_trackers
@@ -281,9 +281,8 @@ def _train(
         outcome = trainer.fit()
     previews = sorted(path for path in run.samples.iterdir() if path.is_file())
     metrics = outcome.metrics or dict(run.status().get("metrics", {}))
-    return RunResult(
-        run.path, outcome.step, outcome.seconds, metrics, previews[-1] if previews else None, tuple(scorer.scores)
-    )
+    scores = tuple(scorer.scores or last_scores(run))
+    return RunResult(run.path, outcome.step, outcome.seconds, metrics, previews[-1] if previews else None, scores)
 
 
 def environment(device: torch.device, world: World) -> dict[str, Any]:

@@ -124,6 +124,10 @@ def test_json_is_the_last_line_and_everything_else_is_on_stderr(tmp_path: Path) 
     assert result["scores"]["modes"] == {"value": result["metrics"]["modes"], "floor": 25.0, "better": "higher"}
     assert result["scores"]["reverse_kl"]["better"] == "lower"
     assert "done at step 20" in err
+    out, _ = finish(
+        start("run", "points.grid25", "--steps", "20", "--out", tmp_path / "run", "--json", "--resume", "auto")
+    )
+    assert json.loads(out) == {**result, "seconds": json.loads(out)["seconds"]}, "what is done tells what it came to"
 
 
 def test_two_processes_train_one_run(tmp_path: Path) -> None:

@@ -56,6 +56,11 @@ class Score:
             "protocol": dict(self.protocol),
         }
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Score:
+        """The score that `as_json` gave these values of."""
+        return cls(values["name"], values["value"], values["floor"], values["better"], values["protocol"])
+
     def __str__(self) -> str:
         floor = "no second real set" if self.floor is None else f"real against real {self.floor:.4g}"
         best = "as real is best" if self.better == "real" else f"{self.better} is better"

@@ -183,13 +183,9 @@ def compared(
         command += ["--set", f"control={control}", *(word for one in overrides for word in ("--set", one))]
         command += ["--steps", str(steps)] if steps else ["--minutes", str(minutes)] if minutes else []
         told = _called(command, f"{recipe} with seed {seed} and control {control}")
-        # A run that was done before tells no scores.
-        scores = (
-            told["scores"] or _called([*GENKIT, "eval", told["run"], "--json"], f"the evaluation of {place}")["metrics"]
-        )
-        figures = ", ".join(f"{name} {score['value']:.4g}" for name, score in scores.items())
+        figures = ", ".join(f"{name} {score['value']:.4g}" for name, score in told["scores"].items())
         say(f"{recipe} control={control} seed={seed} steps={told['step']} seconds={told['seconds']:.0f}: {figures}")
-        return Trial(control, seed, told["step"], told["seconds"], told["run"], scores)
+        return Trial(control, seed, told["step"], told["seconds"], told["run"], told["scores"])
 
     with ThreadPoolExecutor(jobs) as pool:
         first = list(pool.map(lambda seed: trial(ADVERSARY, seed, steps, minutes), seeds))

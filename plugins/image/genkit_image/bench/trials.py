@@ -103,9 +103,8 @@ def run_trial(trial: Trial) -> Ended:
         )
     finally:
         torch.set_num_threads(threads)
-    records = list(genkit.Run.open(trial.place).records())
-    kept = [record["scores"] for record in records if record["kind"] == "scores"]
-    scores = {one["name"]: one for one in (kept[-1] if kept else [])}
+    records = genkit.Run.open(trial.place).records()
+    scores = {score.name: score for score in result.scores}
     # Those of the log, and not the result's, which a run that was done before has without its evaluation.
     seconds = max((record["seconds"] for record in records if record["kind"] == "train"), default=result.seconds)
     return Ended(
@@ -113,8 +112,8 @@ def run_trial(trial: Trial) -> Ended:
         result.step,
         seconds,
         {name: value for name, value in result.metrics.items() if name in FIGURES},
-        {name: scores[name]["floor"] for name in FIGURES if name in scores},
-        scores["modes"]["protocol"] if "modes" in scores else {},
+        {name: scores[name].floor for name in FIGURES if name in scores},
+        scores["modes"].protocol if "modes" in scores else {},
     )
 
 
