@@ -129,8 +129,6 @@ class WriterSpec:
     """Turns samples of a modality into files."""
 
     modality: str
-    suffix: str
-    """Suffix of the single files, such as ``.png``."""
     build: str
     """Import string of ``build(facts) -> Writer``."""
     conditions: str | None = None

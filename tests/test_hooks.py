@@ -76,7 +76,7 @@ def test_genkit_metrics() -> None:
 
 
 def test_genkit_writers() -> None:
-    spec = genkit.WriterSpec(modality="spy", suffix=".spy", build="nowhere:build")
+    spec = genkit.WriterSpec(modality="spy", build="nowhere:build")
     plugin(genkit_writers=lambda: [spec])
     assert catalog().writer("spy") is spec
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean
@@ -214,16 +215,14 @@ def compared(out: Path, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     """One seed: both runs, and everything beside them."""
     place = out / f"seed-{seed}"
     place.mkdir(parents=True, exist_ok=True)
-    runs: dict[str, Run] = {}
-    for name, more in METHODS.items():
+
+    def trained(name: str) -> Run:
         say(f"seed {seed}: {name}, {given.minutes:g} minutes")
-        runs[name] = train(
-            place / name,
-            minutes=given.minutes,
-            seed=seed,
-            threads=given.threads,
-            overrides=["preset=small-16k", *given.overrides, *more],
-        )
+        overrides = ["preset=small-16k", *given.overrides, *METHODS[name]]
+        return train(place / name, minutes=given.minutes, seed=seed, threads=given.threads, overrides=overrides)
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        runs = dict(zip(METHODS, pool.map(trained, METHODS), strict=True))
     config = recipe_of(runs["vocoder"])[1]
     data = PromptsConfig(**config.data.options)
     facts = genkit.load(runs["vocoder"].path, device="cpu").facts
@@ -283,6 +282,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=40.0, help="of each of the two runs of a seed")
     parser.add_argument("--seeds", default="0", help="comma-separated")
     parser.add_argument("--threads", type=int, default=1, help="of a run")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     parser.add_argument("--clips", type=int, help="measure only so many prompts")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="K=V", help="a config key")
     parser.add_argument("--out", type=Path, help="keep runs, WAV files and pictures here")
@@ -304,6 +304,7 @@ def main() -> None:
             "protocol": {
                 "minutes": given.minutes,
                 "threads_of_a_run": given.threads,
+                "runs_at_once": given.jobs,
                 "overrides": given.overrides,
                 "prompts": "held out by the recipe, whole; figures are means over prompts, each measured by itself",
                 "griffin_lim": f"{ITERATIONS} iterations, least-squares inverse of the mel filters, random phases",

@@ -46,7 +46,7 @@ def test_two_modalities_share_an_option(words_run: Path) -> None:
     import genkit
     from genkit.plugins import plugins
 
-    spec = genkit.WriterSpec(modality="sounds", suffix=".wav", build="no:where", sampling={"temperature": "Warmth."})
+    spec = genkit.WriterSpec(modality="sounds", build="no:where", sampling={"temperature": "Warmth."})
     plugins().register("sounds", SimpleNamespace(genkit_writers=genkit.hookimpl(lambda: [spec])))
     listed = " ".join(call("sample", "--help").stdout.split())
     assert "--temperature FLOAT Warmth. (sounds) Divides the logits. (words)" in listed
@@ -59,7 +59,7 @@ def test_a_setting_with_the_name_of_an_own_option_is_refused(name: str, distribu
     import genkit
     from genkit.plugins import plugins
 
-    spec = genkit.WriterSpec(modality="sounds", suffix=".wav", build="no:where", sampling={name: "Mine."})
+    spec = genkit.WriterSpec(modality="sounds", build="no:where", sampling={name: "Mine."})
     plugins().register("loud", SimpleNamespace(genkit_writers=genkit.hookimpl(lambda: [spec])))
     refused = call("sample", "--help", code=3).stderr
     assert f"plugin `loud`: its setting `{name}` can not become an option of `genkit sample`" in refused

@@ -68,7 +68,7 @@ def genkit_metrics():
 
 @genkit.hookimpl
 def genkit_writers():
-    return [genkit.WriterSpec(modality="toy", suffix=".txt", build="toy_parts:describe")]
+    return [genkit.WriterSpec(modality="toy", build="toy_parts:describe")]
 
 
 @genkit.hookimpl

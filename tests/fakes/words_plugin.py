@@ -74,7 +74,7 @@ def genkit_metrics():
 def genkit_writers():
     return [
         genkit.WriterSpec(
-            modality="words", suffix=".txt", build="words_parts:build_writer",
+            modality="words", build="words_parts:build_writer",
             sampling={"temperature": "Divides the logits.", "first_word": "The index of the first word."},
         )
     ]  # fmt: skip

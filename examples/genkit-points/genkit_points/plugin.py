@@ -99,4 +99,4 @@ def genkit_metrics() -> list[genkit.MetricSpec]:
 
 @genkit.hookimpl
 def genkit_writers() -> list[genkit.WriterSpec]:
-    return [genkit.WriterSpec(modality="points", suffix=".csv", build="genkit_points.writers:build")]
+    return [genkit.WriterSpec(modality="points", build="genkit_points.writers:build")]

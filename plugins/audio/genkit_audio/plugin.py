@@ -174,7 +174,6 @@ def genkit_writers() -> Iterable[WriterSpec]:
     return [
         WriterSpec(
             modality="audio",
-            suffix=".wav",
             build="genkit_audio.writers:build_writer",
             conditions="genkit_audio.conditions:conditions",
             stream="genkit_audio.streaming:stream",

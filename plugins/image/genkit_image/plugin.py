@@ -346,7 +346,6 @@ def genkit_writers() -> Iterable[WriterSpec]:
     return [
         WriterSpec(
             modality="image",
-            suffix=".png",
             build="genkit_image.writers:build_writer",
             conditions="genkit_image.conditions:conditions",
             sampling={"truncation": "Draw styles towards their average: below 1 less variety, better pictures."},

@@ -199,7 +199,6 @@ def genkit_writers() -> Iterable[WriterSpec]:
     return [
         WriterSpec(
             modality="text",
-            suffix=".jsonl",
             build="genkit_text.writers:build_writer",
             conditions="genkit_text.conditions:conditions",
             stream="genkit_text.streaming:stream",
