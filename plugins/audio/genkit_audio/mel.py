@@ -39,10 +39,11 @@ class MelSpectrogram(nn.Module):
         """Log-mel spectrograms in fp32 or wider. Raises UsageError for waveforms too short to mirror their ends."""
         spec = self.spec
         with full_precision(wave.device):
-            bins = spectrum(wave, self.window, spec.hop, padding="centre" if spec.centre else "same").abs()
+            # [B, T // hop, bins] is how the transform lies in memory; turned round, all that follows is a third slower.
+            bins = spectrum(wave, self.window, spec.hop, padding="centre" if spec.centre else "same").mT.abs()
             if spec.power == 2:
                 bins = bins.square()
-            bands = torch.matmul(self.filters.to(bins.dtype), bins).clamp(min=spec.floor)
+            bands = (bins @ self.filters.to(bins.dtype).mT).mT.clamp(min=spec.floor)
             if spec.log == "none":
                 return bands
             return bands.log() if spec.log == "ln" else bands.log10()
@@ -53,7 +54,7 @@ def mel_filters(spec: MelSpec) -> Tensor:
     low, high = to_mel(torch.tensor([spec.low_hz, spec.top_hz], dtype=torch.float64), spec.scale)
     share = torch.linspace(0, 1, spec.bands + 2, dtype=torch.float64)
     edges = to_hz(low + share * (high - low), spec.scale)
-    bins = torch.linspace(0, spec.rate / 2, spec.fft // 2 + 1, dtype=torch.float64)
+    bins = torch.arange(spec.fft // 2 + 1, dtype=torch.float64) * (spec.rate / spec.fft)
     left, peak, right = (edges[i : i + spec.bands, None] for i in range(3))
     triangles = torch.minimum((bins - left) / (peak - left), (right - bins) / (right - peak)).clamp(min=0)
     return triangles * (2 / (right - left)) if spec.norm == "slaney" else triangles

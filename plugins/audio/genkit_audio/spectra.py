@@ -62,8 +62,8 @@ def spectrum(wave: Tensor, window: Tensor, hop: int, *, padding: Padding = "cent
 
 def magnitude(spectrum: Tensor) -> Tensor:
     """√(re² + im² + 1e-9) of a complex tensor; twice differentiable everywhere."""
-    parts = torch.view_as_real(spectrum)
-    return (parts.square().sum(-1) + MAGNITUDE_EPS).sqrt()
+    real, imaginary = torch.view_as_real(spectrum).unbind(-1)  # a sum over an axis of two is eight times slower
+    return (real.square() + imaginary.square() + MAGNITUDE_EPS).sqrt()
 
 
 class InverseSTFT(nn.Module):

@@ -114,9 +114,10 @@ class FramesCritic(nn.Module):
         with full_precision(wave.device):
             found = spectrum(wave, self.window, self.hop, padding="same")
             size = magnitude(found)
-            loud = torch.log1p(self.gain * size)
-            parts = torch.view_as_real(found) * (loud / size)[..., None]
-            return torch.cat([loud, parts[..., 0], parts[..., 1]], 1)
+            loud = (1 + self.gain * size).log()  # of at least 3e-5: log1p is no more exact, but slower
+            shrunk = loud / size
+            real, imaginary = torch.view_as_real(found).unbind(-1)
+            return torch.cat([loud, real * shrunk, imaginary * shrunk], 1)
 
     def judge(self, heard: Tensor, condition: Tensor | None) -> tuple[Tensor, list[Tensor]]:
         """Logits [B, 1, F'] for what `hear` gave, and the features before them."""

@@ -30,6 +30,7 @@ TRAIN = Train(
     batch_size=BATCH,
     steps=STEPS,
     joint_critic_pass=True,
+    reuse_fakes=True,  # as the authors do
     preview_every=10_000,
     checkpoint_every=10_000,
     eval_samples=64,
