@@ -36,11 +36,16 @@ class Labels(Conditions):
     def grid(self, count: int) -> tuple[Tensor, int]:
         """One class a row when the classes fit, else the classes in turn."""
         classes = len(self.names)
-        columns = max(1, count // classes) if classes <= count else math.isqrt(count)
+        columns = max(1, count // classes if classes <= count else math.isqrt(count))
         rows = max(1, count // columns)
         return torch.arange(rows).remainder(classes).repeat_interleave(columns), columns
 
     def parse(self, given: Mapping[str, Any], count: int) -> Tensor:
+        """One label a sample, of those asked for in turn: names of classes, or a tensor of their numbers from 0 on.
+
+        What is no name but a whole number means the class of that number, unless all names are whole numbers. Raises
+        UsageError for what means no class.
+        """
         unknown = sorted(set(given) - {"label"})
         if unknown or "label" not in given:
             raise UsageError(
@@ -59,10 +64,12 @@ class Labels(Conditions):
         return condition.cpu().numpy()
 
     def _index(self, label: Any) -> int:
-        text = str(int(label)) if isinstance(label, Tensor) else str(label).strip()
-        if text in self.names:
+        by_number = isinstance(label, Tensor)
+        text = str(int(label)) if by_number else str(label).strip()
+        if not by_number and text in self.names:
             return self.names.index(text)
-        if text.isdecimal() and int(text) < len(self.names):
+        by_number = by_number or not all(name.removeprefix("-").isdecimal() for name in self.names)
+        if by_number and text.isdecimal() and int(text) < len(self.names):
             return int(text)
         raise UsageError(f"unknown label {text!r}", fix=f"choose one of {', '.join(self.names)}")
 

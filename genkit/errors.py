@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 
 class GenkitError(Exception):
@@ -81,3 +82,7 @@ class Interrupted(GenkitError):  # noqa: N818  (it is no error: the run was aske
     def __init__(self, what: str, *, signal_number: int) -> None:
         super().__init__(what)
         self.exit_code = 128 + signal_number
+
+    def __reduce__(self) -> tuple[Callable[..., Interrupted], tuple[str]]:
+        """What another process needs to raise it there."""
+        return partial(type(self), signal_number=self.exit_code - 128), (self.what,)

@@ -163,6 +163,10 @@ class Dataset(ABC):
         """Examples of the same kind that training never sees, for evaluation; None when there are none."""
         return None
 
+    def still(self) -> Dataset:
+        """The examples without random preparation, for what looks for copies of them."""
+        return self
+
     def log_prob(self, batch: Batch) -> Tensor | None:
         """log p(token | tokens before it) of the data's own distribution, [B, L]; None where it is not known."""
         return None

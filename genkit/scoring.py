@@ -85,7 +85,7 @@ def scores_of(
         split=", ".join(["generated", *(f"{key} {value:g}" for key, value in sampling.items())]),
         log_prob=sampler.density(**sampling),
     )
-    train = RealSamples(data, split="train", device=sampler.device) if isinstance(data, Dataset) else None
+    train = RealSamples(data.still(), split="train", device=sampler.device) if isinstance(data, Dataset) else None
     return measure(experiment.metrics, reference=reference, fake=fake, other_real=other, train=train)
 
 

@@ -227,11 +227,12 @@ def test_fashion_mnist_scores_every_method_from_its_file_and_goes_on_with_what_i
     there.mkdir(parents=True)
     black = {"images": torch.zeros(20, 1, 28, 28, dtype=torch.uint8)}
     save_file(black, there / "samples.safetensors", metadata={"about": json.dumps(about)})
-    found = measured(
+    command = [
         "fashion_mnist.py", "--minutes", "0.01", "--seeds", "0", "--count", "20", "--epochs", "1", "--small",
         "--data", small_fashion(tmp_path / "data"), "--out", tmp_path / "out",
         *(part for one in settings for part in ("--set", one)),
-    )  # fmt: skip
+    ]  # fmt: skip
+    found = measured(*command)
     for method in ("genkit", "tutorial", "mimicry"):
         (trial,) = found[method]["trials"]
         assert trial["seconds"] >= 0.6
@@ -242,6 +243,9 @@ def test_fashion_mnist_scores_every_method_from_its_file_and_goes_on_with_what_i
     assert found["mimicry"]["trials"][0]["steps"] == 7
     distances = {method: found[method]["frechet"]["mean"] for method in ("genkit", "tutorial", "mimicry")}
     assert found["verdict"]["lowest_frechet"] == (min(distances, key=distances.__getitem__) == "genkit")
+    again = measured(*command)
+    for method in ("genkit", "tutorial", "mimicry"):
+        assert again[method] == found[method], "what was made is gone on with"
 
 
 def test_fashion_mnist_trains_torch_mimicry_without_what_its_package_imports(tmp_path: Path) -> None:

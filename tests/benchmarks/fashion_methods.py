@@ -253,6 +253,7 @@ def main() -> None:
         "minutes": given.minutes,
         "count": given.count,
         "set": given.set,
+        "small": given.small,
         "threads": torch.get_num_threads(),
     }
     unfinished = given.out / f"{SAMPLES}.unfinished"

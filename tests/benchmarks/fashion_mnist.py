@@ -60,7 +60,7 @@ def train(method: str, seed: int, file: Path, given: argparse.Namespace) -> Path
     if file.is_file():
         asked = {name: getattr(given, name) for name in ("minutes", "count", "set", "small", "threads")}
         about = read(file)[1]
-        if {name: about[name] for name in asked} != asked:
+        if {name: about.get(name, False) for name in asked} != asked:  # older files do not say `small`
             sys.exit(f"{file} was made with other settings than {asked}: take another --out")
         say(f"{method}, seed {seed}: is there")
         return file

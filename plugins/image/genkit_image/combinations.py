@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import nn
 from torch.nn.utils import parametrize
 
 from genkit import ConfigError, Experiment, objectives
+from genkit_image.augment.ada import ADA, COLOUR, GEOMETRY, LEAST
 from genkit_image.models.stylegan2 import StyleGAN2Generator
 from genkit_image.terms import PathLength
 
@@ -44,4 +47,25 @@ def checked(experiment: Experiment) -> Experiment:
             where="path_length",
             fix="--set path_length=null",
         )
+    if isinstance(experiment.augment, ADA):
+        _check_ada(experiment.augment, experiment.data.facts["shape"])
     return experiment
+
+
+def _check_ada(augment: ADA, shape: Sequence[int]) -> None:
+    """Raises ConfigError where pictures are too small for its geometry, or have no colours that it could change."""
+    channels, *sides = shape
+    moved = any(getattr(augment.config, name) for name in GEOMETRY)
+    if moved and min(sides) < LEAST:
+        raise ConfigError(
+            f"image.ada moves pictures of {LEAST} pixels a side or more; the data has {'x'.join(map(str, sides))}",
+            where="augment",
+            fix="--set augment=null",
+        )
+    coloured = [name for name in COLOUR if getattr(augment.config, name)]
+    if coloured and channels not in {1, 3}:
+        raise ConfigError(
+            f"image.ada changes the colours of grey and RGB pictures; the data has {channels} channels",
+            where="augment",
+            fix=" ".join(f"--set augment.{name}=0" for name in coloured),
+        )

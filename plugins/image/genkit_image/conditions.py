@@ -14,7 +14,7 @@ from torch import Tensor
 
 from genkit import Bank, Conditions, DataError, Labels, UsageError
 from genkit_image.data.collection import listed
-from genkit_image.data.decode import ORIENTATION, TURNED, Decoding
+from genkit_image.data.decode import ORIENTATION, TURNED, Decoding, eight_bits
 from genkit_image.data.degrade import brightness, enlarged
 from genkit_image.known import is_hole, known_pictures, starts_from_pictures
 
@@ -98,7 +98,7 @@ class GivenPictures(Bank):
     def _read(self, path: Path) -> Tensor:
         """The picture [C, H, W] in [-1, 1], as training saw what is left of one."""
         side = self.shape[1] // self.factor
-        width, height = size_of(path, "image")
+        width, height = size_of(path, PHOTO)
         if (width, height) != (side, side):
             part = "" if width == height else "its largest centred square, "
             print(f"{path}: of {width}x{height} pixels; {part}brought to {side}x{side}", file=sys.stderr)
@@ -116,8 +116,8 @@ class GivenPictures(Bank):
 
     def _read_mask(self, path: Path, image: str | Path | Tensor) -> Tensor:
         """The mask [1, H, W], 0 where any part of a pixel is missing."""
-        size = size_of(path, "mask")
-        expected = self.shape[:0:-1] if isinstance(image, Tensor) else size_of(Path(image).expanduser(), "image")
+        size = size_of(path, MASK)
+        expected = self.shape[:0:-1] if isinstance(image, Tensor) else size_of(Path(image).expanduser(), PHOTO)
         if size != tuple(expected):
             of = "the image" if isinstance(image, Tensor) else str(image)
             raise UsageError(
@@ -127,13 +127,14 @@ class GivenPictures(Bank):
             )
         try:
             with Image.open(path) as file:
-                upright = ImageOps.exif_transpose(file)
+                ImageOps.exif_transpose(file, in_place=True)
+                upright = eight_bits(file)
                 if upright.has_transparency_data:
                     black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
                     upright = Image.alpha_composite(black, upright.convert("RGBA"))
                 white = upright.convert("L").point([0] * WHITE + [255] * (256 - WHITE))
         except Exception as error:  # codecs raise what they like
-            raise _unreadable(path, "mask", error) from error
+            raise _unreadable(path, MASK, error) from error
         fitted = ImageOps.fit(white, (self.shape[2], self.shape[1]), Image.Resampling.BOX)
         known = torch.from_numpy(np.array(fitted) == 0).unsqueeze(0).to(torch.get_default_dtype())
         if known.all():
@@ -187,22 +188,22 @@ def conditions(facts: Mapping[str, Any]) -> Conditions | None:
     return None
 
 
-def size_of(path: Path, name: str) -> tuple[int, int]:
-    """Width and height of a picture file, as it is shown. Raises UsageError naming the file."""
+def size_of(path: Path, where: str) -> tuple[int, int]:
+    """Width and height of a picture file, as it is shown. Raises UsageError naming the file, at `where`."""
     try:
         with Image.open(path) as image:
             width, height = image.size
             return (height, width) if image.getexif().get(ORIENTATION) in TURNED else (width, height)
     except FileNotFoundError as error:
-        raise UsageError(f"{path}: there is no such file", where=f"--condition {name}") from error
+        raise UsageError(f"{path}: there is no such file", where=where) from error
     except Exception as error:  # codecs raise what they like: OSError, SyntaxError, ValueError, struct.error, ...
-        raise _unreadable(path, name, error) from error
+        raise _unreadable(path, where, error) from error
 
 
-def _unreadable(path: Path, name: str, error: Exception) -> UsageError:
+def _unreadable(path: Path, where: str, error: Exception) -> UsageError:
     unknown = type(error).__name__ == "UnidentifiedImageError"
     cause = "it is no picture, or an unknown kind" if unknown else str(error) or type(error).__name__
-    return UsageError(f"{path}: can not be read as a picture ({cause})", where=f"--condition {name}")
+    return UsageError(f"{path}: can not be read as a picture ({cause})", where=where)
 
 
 def _several(asked: Any, name: str) -> Sequence[str | Path | Tensor]:

@@ -9,12 +9,16 @@ import torch
 from scipy.linalg import expm
 from scipy.spatial.transform import Rotation
 
-from genkit import Random, UsageError, Verdict
+from genkit import ConfigError, Dataset, Experiment, Random, UsageError, Verdict
 from genkit.adversarial.judging import look
 from genkit.adversarial.objectives import Hinge, LeastSquares, RelativisticPaired, Wasserstein
 from genkit_image.augment import matrices
 from genkit_image.augment.ada import ADA, SYMLET6, recoloured, warped
 from genkit_image.augment.config import ADAConfig
+from genkit_image.bench.config import MixtureConfig
+from genkit_image.bench.mixtures import open_ring8
+from genkit_image.combinations import checked
+from genkit_image.data.images import Images
 from genkit_image.models import r3gan
 from genkit_image.models.config import R3GANCriticConfig
 
@@ -287,3 +291,32 @@ def test_parts_of_a_batch_and_several_devices_move_p_as_the_whole_does():
     parts.heard([(half, half) for half in halves], Hinge(), lambda tensor: tensor)
     devices.heard([(halves[0], halves[0])], Hinge(), lambda tensor: tensor + torch.tensor([4.0, 4.0]))
     assert whole.adapted.item() == parts.adapted.item() == devices.adapted.item() == pytest.approx(0.08)
+
+
+# --- what it can be put before ---------------------------------------------------------------------------------------
+
+
+def before(augment: ADA, data: Dataset) -> Experiment:
+    critic = r3gan.build_critic(
+        R3GANCriticConfig(widths=(8, 8), groups=(1, 1), blocks=1), {**data.facts, "shape": [3, 8, 8]}
+    )
+    return checked(Experiment(critic, critic, data, Hinge(), augment=augment))
+
+
+@pytest.mark.parametrize("side", [3, 4])
+def test_pictures_that_it_can_not_move_are_refused_before_training(side):
+    data = Images(torch.zeros(4, 3, side, side, dtype=torch.uint8), name="made", licence="none")
+    augment, x = ADA(ADAConfig(target=None)), torch.zeros(4, 3, side, side)
+    if side < 4:
+        with pytest.raises(ConfigError, match="pictures of 4 pixels a side or more; the data has 3x3"):
+            before(augment, data)
+        before(only("brightness"), data)
+    else:
+        before(augment, data)
+        assert augment(x, augment.draw(x, probability=0.8, rng=Random(0))).shape == x.shape
+
+
+def test_channels_that_are_no_colours_are_refused_before_training():
+    with pytest.raises(ConfigError, match="the data has 2 channels") as caught:
+        before(only("brightness", "hue"), open_ring8(MixtureConfig(examples=8, held_out=0)))
+    assert caught.value.fix == "--set augment.brightness=0 --set augment.hue=0"

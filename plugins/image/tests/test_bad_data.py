@@ -57,6 +57,19 @@ def test_a_class_never_seen_is_said_and_can_not_be_asked_for(tmp_path, capsys):
     assert set(asked.draw(100, rng=genkit.Random(0)).tolist()) == {0, 2, 4}
 
 
+def test_a_number_that_is_no_name_is_no_label_where_all_names_are_numbers():
+    numbers = conditions({"labels": ["3", "5", "7"], "label_counts": [4, 4, 4]})
+    assert numbers.parse({"label": "5,3"}, 2).tolist() == [1, 0]
+    for asked in ("1", 1, "5,1", [3, 0]):
+        with pytest.raises(UsageError, match=r"unknown label '[01]'"):
+            numbers.parse({"label": asked}, 2)
+    assert numbers.parse({"label": torch.tensor([2, 1])}, 2).tolist() == [2, 1], "a tensor holds classes' numbers"
+    with pytest.raises(UsageError, match="unknown label '3'"):
+        numbers.parse({"label": torch.tensor([3])}, 1)
+    words = conditions({"labels": ["cat", "7"], "label_counts": [1, 1]})
+    assert words.parse({"label": "0,7,cat"}, 3).tolist() == [0, 1, 0]
+
+
 def test_labels_that_are_numbers_are_sorted_as_such_and_words_as_words(tmp_path):
     for name in ("10", "9", "-1"):
         _save(tmp_path / "numbers" / name / "a.png")

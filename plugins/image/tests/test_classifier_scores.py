@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+import genkit
 from genkit import Batch, ConfigError, DataError, Random
+from genkit.scoring import scores_of
 from genkit_image.data.config import DigitsConfig
 from genkit_image.data.digits import open_digits
+from genkit_image.data.images import Images
 from genkit_image.metrics import distances
-from genkit_image.metrics.classification import build_classification_accuracy
+from genkit_image.metrics.classification import ClassificationAccuracy, build_classification_accuracy
 from genkit_image.metrics.config import AuthenticityConfig, ClassificationAccuracyConfig, ClassifierScoreConfig
 from genkit_image.metrics.extractors import LeNetDigits, LeNetLogits, open_classifier
 
@@ -59,15 +62,34 @@ def test_a_classifier_trained_on_samples_is_as_good_as_their_labels(digits):
     sample, labels, facts = digits
     metric = build_classification_accuracy(ClassificationAccuracyConfig(epochs=4), facts)
     real, made = Held(sample[:600], labels[:600]), Held(sample[600:1200], labels[600:1200])
+    torch.manual_seed(1)
     state = torch.get_rng_state()
     right = metric(real, made)
     assert torch.equal(torch.get_rng_state(), state)
     assert right["classification_accuracy"] > 0.85
+    torch.manual_seed(2)
     assert metric(real, made) == right
     wrong = metric(real, Held(sample[600:1200], (labels[600:1200] + 1) % 10))
     assert wrong["classification_accuracy"] < 0.1
     assert set(metric.better) == set(right)
     assert "4 epochs" in metric.protocol()["classifier_training"]
+
+
+def test_a_classifier_starts_the_same_whatever_else_was_drawn():
+    images, labels = torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.tensor([0, 1, 1])
+    nets = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        nets.append(ClassificationAccuracy(["a", "b"], epochs=1).train(images, labels))
+    for one, other in zip(*(net.parameters() for net in nets), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_classifier_learns_from_small_pictures_of_any_number():
+    images = torch.full((129, 1, 8, 8), 10, dtype=torch.uint8)  # 2 · 64 + 1; its maps are 1 pixel at last
+    images[::2] = 200
+    net = ClassificationAccuracy(["dark", "light"], epochs=8).train(images, (images[:, 0, 0, 0] > 100).long())
+    assert net(images[:2].float() / 127.5 - 1).argmax(1).tolist() == [1, 0]
 
 
 def test_classification_accuracy_needs_labels(digits):
@@ -90,6 +112,35 @@ def test_copies_are_not_authentic_and_other_digits_are_half_the_time(digits):
     assert metric(train, Held(nearly))[figure] < 0.05
     assert 0.3 < metric(train, Held(sample[1000:1600]))[figure] < 0.8
     assert metric(train, Held(torch.rand(50, 1, 28, 28) * 2 - 1))[figure] > 0.9
+
+
+class Copies(genkit.Generator):
+    """Training pictures, one after the other."""
+
+    def __init__(self, pictures: torch.Tensor) -> None:
+        super().__init__()
+        self.pictures = pictures / 127.5 - 1
+
+    def latent(self, count: int, *, rng: Random) -> torch.Tensor:
+        return rng.normal(count, 1)
+
+    def forward(self, latent: torch.Tensor, condition: None = None) -> genkit.Draw:
+        return genkit.Draw(self.pictures[: len(latent)])
+
+
+class Mean(genkit.Critic):
+    def forward(self, sample, condition=None, mask=None):
+        return genkit.Verdict([sample.flatten(1).mean(1)])
+
+
+def test_copies_of_pictures_that_training_mirrors_are_not_authentic():
+    pixels = torch.randint(0, 256, (200, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    data, generator = Images(pixels, name="made", licence="none", flip=True), Copies(pixels[:100])
+    metric = distances.build_authenticity(AuthenticityConfig(), data.facts)
+    experiment = genkit.Experiment(generator, Mean(), data, genkit.objectives.Hinge(), metrics=[metric])
+    sampler = genkit.Sampler(genkit.SamplerParts(generator, None, None), facts=data.facts)
+    (score,) = scores_of(sampler, experiment, count=50, seed=0)
+    assert score.value == 0
 
 
 def test_an_unknown_classifier_is_named_and_weights_belong_to_inception():

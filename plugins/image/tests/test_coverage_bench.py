@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 
-from genkit import Batch, ConfigError, Random, UsageError
+import genkit
+from genkit import Batch, ConfigError, DivergedError, Interrupted, Random, UsageError
 from genkit.evaluation import GeneratedSamples, RealSamples
 from genkit_image.bench.command import cover, variant
-from genkit_image.bench.config import MixtureConfig, ModesConfig, StackedDigitsConfig
+from genkit_image.bench.config import (
+    MixtureConfig,
+    ModesConfig,
+    PerceptronCriticConfig,
+    PerceptronGeneratorConfig,
+    StackedDigitsConfig,
+)
 from genkit_image.bench.metrics import build_modes
 from genkit_image.bench.mixtures import Mixture, open_grid25, open_ring8
+from genkit_image.bench.perceptrons import build_critic, build_generator
 from genkit_image.bench.protocols import PROTOCOLS
 from genkit_image.bench.scatter import SIDE, PointsWriter
 from genkit_image.bench.stacked import open_stacked_digits
-from genkit_image.bench.trials import Ended, Trial, markdown, mean_and_error, planned
+from genkit_image.bench.trials import Ended, Trial, as_json, markdown, mean_and_error, planned
 from genkit_image.data.config import DigitsConfig
 from genkit_image.data.digits import open_digits
 
@@ -90,6 +99,15 @@ def test_modes_that_nobody_knows_can_not_be_counted():
         build_modes(ModesConfig(), open_digits(DigitsConfig()).facts)
 
 
+def test_perceptrons_refuse_data_whose_labels_they_would_not_learn():
+    labelled, plain = (open_digits(DigitsConfig(labels=labels)).facts for labels in (True, False))
+    for build, config in ((build_generator, PerceptronGeneratorConfig()), (build_critic, PerceptronCriticConfig())):
+        with pytest.raises(ConfigError, match="learn no labels, and the data has 10") as caught:
+            build(config, labelled)
+        assert "data.labels=none (false for image.digits" in str(caught.value)
+        build(config, plain)
+
+
 def test_points_are_shown_where_they_are(tmp_path: Path):
     writer = PointsWriter([[-1.0, -1.0], [1.0, 1.0]])  # shows -1.5 to 1.5
     dots = writer.dots(torch.tensor([[1.0, 1.0], [9.0, 0.0], [float("nan"), 0.0]]))[0]
@@ -123,6 +141,36 @@ def test_the_table_has_mean_error_and_worst_of_each_variant():
     assert "| real samples |  |  | 8 |  | 98.9 % | 0.0010 |  |" in lines
     assert any(line.startswith("| PacGAN4") and "0.07" in line for line in lines)
     assert {line.count("|") for line in lines if line.startswith("|")} == {9}
+
+
+def test_runs_that_diverged_are_counted_in_their_row_and_spoil_no_figure():
+    lost = Ended(
+        Trial("ring8", "recipe", "image.mixture", 2, "place"), 0, 0.0, {}, failed="training diverged at step 3"
+    )
+    whole = ended("recipe", 0, modes=8, high_quality=0.98, reverse_kl=0.01)
+    lines = markdown(PROTOCOLS["ring8"], [lost, whole]).splitlines()
+    assert "2,500 samples" in lines[2]
+    assert "| image.mixture | 2, 1 of 2 diverged | 100 | 8.0 | 8 | 98.0 % | 0.0100 | 0.0100 |" in lines
+    assert "| real samples |  |  | 8 |  | 98.9 % | 0.0010 |  |" in lines
+    told = as_json(PROTOCOLS["ring8"], [lost, whole])
+    assert told["variants"]["recipe"]["runs"][0] == {"seed": 2, "failed": "training diverged at step 3"}
+    assert told["floors"]["modes"] == 8.0
+    nothing = markdown(PROTOCOLS["ring8"], [lost]).splitlines()
+    assert any(line.startswith("| image.mixture | 1, 1 of 1 diverged |  |") for line in nothing)
+
+
+def test_an_interruption_reaches_this_process_from_another():
+    one = pickle.loads(pickle.dumps(Interrupted("stopped at step 3", signal_number=15)))
+    assert (type(one), str(one), one.exit_code) == (Interrupted, "stopped at step 3", 143)
+
+
+def test_a_table_needs_what_counts_modes(tmp_path: Path):
+    for setting in ("metrics=[]", "metrics=[image.frechet]"):
+        for given in ({"overrides": (setting,)}, {"variants": {"mine": (setting,)}}):
+            with pytest.raises(ConfigError, match=r"made of what image\.modes counts"):
+                planned(PROTOCOLS["ring8"], seeds=[0], out=tmp_path, **{"variants": {"recipe": ()}, **given})
+    more = ("metrics=[image.modes, image.kernel]",)
+    assert planned(PROTOCOLS["ring8"], {"recipe": ()}, [0], tmp_path, overrides=more)
 
 
 def test_the_standard_error_is_that_of_the_mean():
@@ -174,3 +222,22 @@ def test_the_command_goes_on_with_the_runs_that_are_there(tmp_path: Path):
     assert set(both["ring8"]["variants"]) == {"recipe", "hinge"}
     assert both["ring8"]["floors"]["high_quality"] > 0.9
     assert "| image.mixture, hinge | 1 | 2 |" in (tmp_path / "table.md").read_text()
+
+
+def test_a_seed_that_diverges_leaves_the_table_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    real = genkit.run
+
+    def run(recipe: str, **options):
+        if options["seed"] == 1:
+            raise DivergedError("training diverged at step 7: critic not finite")
+        return real(recipe, **options)
+
+    monkeypatch.setattr(genkit, "run", run)
+    small = ["data.examples=256", "data.held_out=64", "train.eval_samples=64", "preview=4", "train.log_every=1"]
+    words = ["ring8", "--steps", "2", "--seeds", "0,1", *(word for one in small for word in ("--set", one))]
+    told = CliRunner().invoke(cover, [*words, "--out", str(tmp_path)])
+    assert isinstance(told.exception, DivergedError)
+    assert "1 of 2 runs diverged" in str(told.exception)
+    assert told.exception.exit_code == 4
+    assert "seed 1: training diverged at step 7" in told.stderr
+    assert "| image.mixture | 2, 1 of 2 diverged | 2 |" in (tmp_path / "table.md").read_text()

@@ -39,6 +39,14 @@ def test_sixteen_bits_are_scaled_not_clipped(as_file):
     assert GREY(as_file(Image.fromarray(grey)), "it").unique().tolist() == [128]
 
 
+def test_whole_numbers_of_a_tiff_that_hold_eight_bits_are_not_darkened(as_file):
+    for most, seen in ((255, [0, 200]), (65535, [0, 1])):
+        grey = np.zeros((16, 16), dtype=np.int32)
+        grey[:8], grey[0, 0] = 200, most
+        pixels = GREY(as_file(Image.fromarray(grey), "TIFF"), "it")
+        assert pixels[0, 1:].unique().tolist() == seen
+
+
 def test_black_and_white_pictures_are_0_and_255(as_file):
     bits = Image.new("1", (16, 16), 1)
     bits.paste(0, (0, 0, 8, 16))

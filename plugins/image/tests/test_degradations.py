@@ -204,3 +204,14 @@ def test_pairs_are_not_degraded_again():
     data = digits()
     with pytest.raises(ConfigError, match=r"of its own"):
         Degraded(data, Degradation())
+
+
+def test_still_pictures_lose_the_same_each_time():
+    pixels = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8)
+    data = Degraded(Images(pixels, name="made", licence="none", flip=True), Degradation(kind="boxes"))
+    still = data.still()
+    stored = still.collate([still.read(index) for index in range(64)])
+    first, again = (still.prepare(stored, rng=Random(seed)) for seed in (0, 1))
+    assert torch.equal(first.sample, pixels / 127.5 - 1)
+    assert torch.equal(first.condition["mask"], again.condition["mask"])
+    assert still.facts == data.facts

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +14,8 @@ from genkit import DataError
 from genkit_image.data import loading
 from genkit_image.data.config import FolderConfig
 from genkit_image.data.folder import open_folder
+from genkit_image.data.inspection import inspect
+from genkit_image.data.preparation import prepare
 
 
 def _open(path: Path, **options):
@@ -61,9 +65,15 @@ def test_a_flat_folder_has_no_labels_and_folders_may_not_be_asked_for(folder):
         _open(folder / "cats", labels="folders")
 
 
-def test_a_picture_beside_the_folders_leaves_all_without_labels(folder):
-    Image.new("RGB", (9, 9)).save(folder / "stray.png")
+def test_a_picture_beside_the_folders_leaves_all_without_labels_and_is_named(folder, capsys):
+    _open(folder / "cats")
+    assert capsys.readouterr().err == ""
+    Image.new("RGB", (16, 16)).save(folder / "stray.png")
     assert _open(folder).facts["labels"] is None
+    said = f"{folder}: 1 picture lies beside the class folders (stray.png): no labels are learnt; data.labels=none"
+    assert capsys.readouterr().err.startswith(said)
+    _open(folder, labels="none")
+    assert capsys.readouterr().err == ""
 
 
 def test_stylegan_list_gives_the_labels(folder):
@@ -74,6 +84,10 @@ def test_stylegan_list_gives_the_labels(folder):
     assert _open(folder).facts["labels"] is None
     (folder / "dataset.json").write_text(json.dumps({"labels": [["cats/0.png", 0]]}))
     with pytest.raises(DataError, match=r"dataset\.json.*cats/1\.png"):
+        _open(folder)
+    (folder / "dataset.json").unlink()
+    (folder / "dataset.json").mkdir()
+    with pytest.raises(DataError, match=r"dataset\.json: is no list of labels"):
         _open(folder)
 
 
@@ -106,6 +120,42 @@ def test_a_damaged_member_of_a_zip_is_named(folder, tmp_path):
     (tmp_path / "p.zip").write_bytes(content)
     with pytest.raises(DataError, match=r"p\.zip:cats/0\.png"):
         _open(tmp_path / "p.zip")
+
+
+@pytest.fixture
+def deflated(tmp_path) -> Path:
+    """A compressed zip file of three pictures of 16 pixels."""
+    with zipfile.ZipFile(tmp_path / "p.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for index in range(3):
+            noise, file = np.random.default_rng(index).integers(0, 256, (16, 16, 3), dtype=np.uint8), io.BytesIO()
+            Image.fromarray(noise).save(file, "BMP")
+            archive.writestr(f"{index}.bmp", file.getvalue())
+    return tmp_path / "p.zip"
+
+
+def test_a_member_that_can_not_be_unpacked_is_a_broken_file_like_any_other(deflated, tmp_path):
+    content = bytearray(deflated.read_bytes())
+    with zipfile.ZipFile(deflated) as archive:
+        start = archive.infolist()[1].header_offset + 30 + len("1.bmp")
+    content[start : start + 40] = b"\xff" * 40
+    deflated.write_bytes(content)
+    with pytest.raises(DataError, match=r"p\.zip:1\.bmp: can not be taken out") as caught:
+        _open(deflated)
+    assert "data.skip_broken=true" in str(caught.value)
+    assert len(_open(deflated, skip_broken=True)) == 2
+    config = FolderConfig(path=str(deflated), resolution=16)
+    assert list(inspect(config, tmp_path / "sheet.png")["broken"]) == [f"{deflated}:1.bmp"]
+    assert list(prepare(config, tmp_path / "out")["left_out"]) == [f"{deflated}:1.bmp"]
+
+
+def test_a_zip_file_whose_list_is_damaged_is_named(deflated):
+    content = bytearray(deflated.read_bytes())
+    content[content.index(b"PK\x01\x02")] = 0
+    deflated.write_bytes(content)
+    with pytest.raises(DataError, match=r"p\.zip: is a damaged zip file") as caught:
+        _open(deflated, skip_broken=True)
+    assert caught.value.where == "data.path"
+    assert caught.value.fix
 
 
 def test_nothing_but_broken_files_is_an_error_even_when_skipping(tmp_path):

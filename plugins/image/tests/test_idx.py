@@ -56,6 +56,16 @@ def test_colour_comes_as_the_last_dimension(tmp_path):
     assert np.array_equal(data.resident()["image"][1].permute(1, 2, 0).numpy(), images[1])
 
 
+@pytest.mark.parametrize(("shape", "side"), [((28, 28), 28), ((28, 20), 32), ((20, 40), 64)])
+def test_pictures_stay_as_stored_where_they_are_square(tmp_path, shape, side):
+    images = _numbers(4, *shape)
+    data = open_idx(IdxConfig(path=str(_write(tmp_path / "p", images))))
+    assert data.facts["shape"] == [1, side, side]
+    down, right = (side - shape[0]) // 2, (side - shape[1]) // 2
+    inside = data.resident()["image"][:, 0, down : down + shape[0], right : right + shape[1]]
+    assert np.array_equal(inside.numpy(), images)
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

@@ -29,6 +29,14 @@ def test_held_out_pictures_are_never_mirrored():
     )
 
 
+def test_still_pictures_are_never_mirrored():
+    data = _images(flip=True)
+    plain = data.resident()["image"].float() / 127.5 - 1
+    assert torch.equal(data.still().prepare(data.resident(), rng=Random(3)).sample, plain)
+    assert data.still().facts == data.facts
+    assert data.flip, "the data itself is as it was"
+
+
 @pytest.mark.parametrize("labels", [True, False])
 def test_preparing_runs_on_meta(labels):
     data = _images(flip=True, labels=labels)

@@ -16,6 +16,7 @@ import genkit
 from genkit import ConfigError, Draw, Generator, Labels, Random, Sampler, SamplerParts, Subject, UsageError, Verdict
 from genkit_image.data.config import DigitsConfig
 from genkit_image.data.digits import open_digits
+from genkit_image.data.images import Images
 from genkit_image.looking.config import (
     ClassesConfig,
     NeighboursConfig,
@@ -83,7 +84,7 @@ def cells(path: Path, rows: int, columns: int) -> np.ndarray:
 
 
 def test_between_two_latents_the_way_is_along_the_sphere():
-    a, b = torch.randn(3, 2, 5), torch.randn(3, 2, 5)
+    a, b = torch.nn.functional.normalize(torch.randn(2, 3, 10, dtype=torch.float64), dim=2).view(2, 3, 2, 5)
     way = slerp(a, b, torch.linspace(0, 1, 5))
     torch.testing.assert_close(way[:, 0], a)
     torch.testing.assert_close(way[:, -1], b)
@@ -92,7 +93,8 @@ def test_between_two_latents_the_way_is_along_the_sphere():
     one = torch.eye(4)[:2]
     middle = slerp(one[:1], one[1:], torch.tensor([0.5]))[0, 0]
     torch.testing.assert_close(middle, torch.tensor([1.0, 1.0, 0, 0]) / math.sqrt(2))
-    assert angles.isfinite().all()
+    torch.testing.assert_close(way.flatten(2).norm(dim=2), torch.ones(3, 5, dtype=torch.float64))
+    torch.testing.assert_close(angles, angles.mean(1, keepdim=True).expand_as(angles))
     torch.testing.assert_close(slerp(a, a, torch.tensor([0.3]))[:, 0], a)
 
 
@@ -162,6 +164,14 @@ def test_each_label_has_a_row_of_the_same_latents(tmp_path: Path):
         draw_classes(ClassesConfig(), subject(Linear()), tmp_path / "none")
 
 
+def test_labels_that_were_never_seen_have_no_row(tmp_path: Path):
+    looked = subject(Linear(), conditions=Labels(["zero", "one", "two", "three"], [3, 0, 2, 1]))
+    (path,) = draw_classes(ClassesConfig(columns=4, most=2), looked, tmp_path / "classes")
+    shown = cells(path, 2, 4)
+    inside = (np.abs(shown) < 0.7).all(0)
+    np.testing.assert_allclose((shown[1] - shown[0])[inside], 0.2, atol=0.02)  # zero and two
+
+
 class Dots(genkit.Dataset):
     """Grey pictures of one level each."""
 
@@ -196,6 +206,30 @@ def test_neighbours_are_the_nearest_in_order(tmp_path: Path):
     lines = table.read_text().splitlines()
     assert "pixels" in lines[0]
     assert lines[2].split("  ") == ["sample 1:", "0.01569 (302)", "0.06275 (300)"]  # 2 and 8 bytes apart
+
+
+class Copies(Linear):
+    """Pictures of a dataset, one after the other."""
+
+    def __init__(self, pictures: Tensor) -> None:
+        super().__init__()
+        self.pictures = pictures.float() / 127.5 - 1
+
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Draw:
+        return Draw(self.pictures[: len(latent)])
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_copies_of_pictures_that_training_mirrors_are_found_and_shown_as_they_are(tmp_path: Path, mirrored: bool):
+    pixels = torch.randint(0, 256, (300, 1, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    made = Copies(pixels[:12].flip(-1) if mirrored else pixels[:12])
+    looked = subject(made, data=Images(pixels, name="made", licence="none", flip=True))
+    sheet, table = draw_neighbours(NeighboursConfig(rows=12, neighbours=1), looked, tmp_path / "near")
+    lines = table.read_text().splitlines()[1:]
+    assert lines == [f"sample {row}:  0 ({row})" for row in range(12)]
+    shown = cells(sheet, 12, 2)
+    np.testing.assert_allclose(shown[:, 1], pixels[:12, 0].numpy() / 127.5 - 1, atol=0.01)
+    np.testing.assert_allclose(shown[:, 0], shown[:, 1, :, ::-1] if mirrored else shown[:, 1], atol=0.01)
 
 
 class Squares(genkit.Critic):
@@ -242,11 +276,22 @@ def test_what_can_not_be_projected_is_refused(tmp_path: Path):
     config = ProjectionConfig(image=str(tmp_path / "grey.png"), steps=1, starts=4)
     with pytest.raises(UsageError, match="Featureless gives no features"):
         draw_projection(config, looked, tmp_path / "out")
-    with pytest.raises(UsageError, match="there is no such file"):
-        draw_projection(ProjectionConfig(image=str(tmp_path / "none.png")), looked, tmp_path / "out")
     (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(UsageError, match="it is no picture"):
-        draw_projection(ProjectionConfig(image=str(tmp_path / "text.png")), looked, tmp_path / "out")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "half.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "half.png").read_bytes()[:2000])
+    for name, said in (
+        ("none.png", "there is no such file"),
+        ("text.png", "it is no picture"),
+        ("half.png", "can not be read"),
+    ):
+        with pytest.raises(UsageError, match=rf"{name}: .*{said}") as told:
+            draw_projection(ProjectionConfig(image=str(tmp_path / name)), looked, tmp_path / "out")
+        assert told.value.where == "--set image"
+    points = subject(Linear(latent=2))
+    points.sampler.facts = {"modality": "image", "shape": [2, 1, 1]}
+    with pytest.raises(UsageError, match="makes samples of 2 channels"):
+        draw_projection(config, points, tmp_path / "out")
     assert draw_projection(
         ProjectionConfig(image=str(tmp_path / "grey.png"), steps=1, starts=4, features=0.0), looked, tmp_path / "out"
     ) == [tmp_path / "out.png"]
@@ -319,5 +364,7 @@ def test_a_view_says_what_is_wrong_with_what_it_was_told(run: Path, tmp_path: Pa
     with pytest.raises(ConfigError, match="the options of the view `strip` do not fit") as told:
         genkit.inspect(run, "strip", overrides=["columns=1", "rouws=2"])
     assert len(told.value.problems) == 2
+    with pytest.raises(ConfigError, match="the options of the view `projection` do not fit"):
+        genkit.inspect(run, "projection", overrides=["image=[]"])
     with pytest.raises(UsageError, match="unknown label"):
         genkit.inspect(run, "strip", condition={"label": "eleven"})

@@ -98,6 +98,14 @@ def test_agreement_needs_labels_it_knows(digits):
         agreement.build_agreement(AgreementConfig(), {**facts, "labels": ["cats", "dogs"]})
 
 
+@pytest.mark.parametrize("known", [2, 12])
+def test_agreement_refuses_a_classifier_of_another_number_of_labels(digits, known):
+    held, facts = digits
+    metric = agreement.Agreement(lambda batch: torch.zeros(len(batch.sample), known), "own", "1", facts["labels"])
+    with pytest.raises(ConfigError, match=f"the classifier own tells {known} labels apart, and the data has 10"):
+        metric(held, held)
+
+
 @pytest.mark.parametrize(
     ("build", "config"),
     [
@@ -142,6 +150,21 @@ def test_the_untrained_net_is_always_the_same():
     torch.manual_seed(2)
     assert torch.equal(first, RandomConv(3)(Batch(sample)))
     assert first.shape == (1, 480)
+
+
+@pytest.mark.parametrize(("size", "layers"), [(2, 1), (4, 2), (8, 3), (15, 3), (16, 4), (64, 4)])
+def test_the_untrained_net_looks_at_small_pictures_with_fewer_layers(size, layers):
+    extractor = open_extractor("auto", {"shape": [3, size, size], "labels": None})
+    noise = torch.rand(5, 3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    features = extractor(Batch(noise))
+    assert features.shape == (5, sum(RandomConv.widths[:layers]))
+    assert features.std(0).min() > 0
+    assert extractor.version == RandomConv.version + (f", {layers} of 4 layers" if layers < 4 else "")
+
+
+def test_of_one_pixel_the_untrained_net_sees_nothing_and_says_so():
+    with pytest.raises(ConfigError, match="2 pixels a side or more"):
+        open_extractor("auto", {"shape": [2, 1, 1], "labels": None})
 
 
 class Flat(nn.Module):

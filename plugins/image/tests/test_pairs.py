@@ -58,6 +58,23 @@ def test_held_out_pairs_are_those_of_the_middle(folders):
     assert data.facts["given"] == {"kind": "pairs", "shape": [1, 16, 16]}
 
 
+def test_still_pairs_are_those_of_the_middle(folders):
+    data = opened(folders, flip=True)
+    still = data.still()
+    batch = still.prepare(data.resident(), rng=Random(0))
+    torch.testing.assert_close(batch.sample, data.resident()["image"][..., 4:20, 4:20] / 127.5 - 1)
+    torch.testing.assert_close(batch.condition["image"], data.resident()["given"][..., 4:20, 4:20] / 127.5 - 1)
+    assert still.facts == data.facts
+
+
+@pytest.mark.parametrize("bytes_", [0, 1 << 31])
+def test_when_all_pairs_are_held_out_none_is_left_to_train_on(folders, monkeypatch, bytes_):
+    monkeypatch.setattr("genkit_image.data.pairs.MEMORY_BYTES", bytes_)
+    with pytest.raises(DataError, match="all 12 are held out") as caught:
+        opened(folders, held_out=0.99)
+    assert caught.value.where == "data.held_out"
+
+
 def test_two_paths_anywhere_make_pairs(folders, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "edges"
     (folders / "A").rename(elsewhere)

@@ -126,6 +126,19 @@ def test_a_mask_of_another_size_names_both(photo, tmp_path):
         asked("boxes").parse({"image": photo, "mask": str(wrong)}, 1)
 
 
+def test_a_mask_of_sixteen_bits_is_white_from_its_middle_on(photo, tmp_path):
+    for name, pixels, kind in (
+        ("wide.png", np.full((28, 28), 20_000, np.uint16), np.uint16),
+        ("whole.tiff", np.full((28, 28), 77, np.int32), np.int32),
+    ):
+        pixels[4:8] = 65_535 if kind is np.uint16 else 255
+        Image.fromarray(pixels).save(tmp_path / name)
+        given = asked("boxes").parse({"image": photo, "mask": str(tmp_path / name)}, 1)
+        missing = given["mask"][0, 0] == 0
+        assert missing.sum() == 4 * 28
+        assert missing[4:8].all()
+
+
 def test_what_can_not_be_read_is_named(photo, mask, tmp_path):
     found = asked("boxes")
     broken = tmp_path / "broken.png"

@@ -16,7 +16,7 @@ from genkit_image import plugin
 
 SPECS = [
     *plugin.genkit_recipes(), *plugin.genkit_models(), *plugin.genkit_datasets(), *plugin.genkit_objectives(),
-    *plugin.genkit_metrics(), *plugin.genkit_writers(),
+    *plugin.genkit_metrics(), *plugin.genkit_writers(), *plugin.genkit_views(), *plugin.genkit_benchmarks(),
 ]  # fmt: skip
 NAMES = {spec.name for spec in SPECS if hasattr(spec, "name")}
 

@@ -113,6 +113,10 @@ def test_a_damaged_one_is_named(noisy, tmp_path):
     index.write_text(json.dumps({**content, "names": content["names"][:-1]}))
     with pytest.raises(DataError, match=r"out: pictures.npy is of shape \[6, 3, 16, 16\]"):
         open_folder(_config(tmp_path / "out"))
+    for key in ("labels", "held_out", "fit"):
+        index.write_text(json.dumps({name: value for name, value in content.items() if name != key}))
+        with pytest.raises(DataError, match=rf"is damaged \(genkit-pictures\.json lacks {key}\)"):
+            open_folder(_config(tmp_path / "out"))
     index.write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         open_folder(_config(tmp_path / "out"))

@@ -113,6 +113,21 @@ def test_what_an_example_lacks_is_named(tmp_path):
     one = shard(tmp_path / "a.tar", [("1.png", _picture(1)), ("1.cls", b"7"), ("2.png", _picture(2))])
     with pytest.raises(DataError, match=r"a\.tar:2\.png has no label"):
         _open(one)
+    late = [("1.png", _picture(1)), ("2.png", _picture(2)), ("2.cls", b"7")]
+    by_kind = [*late[:2], ("1.cls", b"7"), ("2.cls", b"8")]
+    keyed = [*late[:2], ("2.json", b'{"label": "dog"}')]
+    for name, members, which in (("late", late, "2"), ("by_kind", by_kind, "1"), ("keyed", keyed, "2")):
+        path = shard(tmp_path / f"{name}.tar", members)
+        with pytest.raises(
+            DataError, match=rf"{name}\.tar:{which}: has a label, and .*{name}\.tar:1, .* none"
+        ) as caught:
+            _open(path)
+        assert caught.value.where == "data.label"
+        assert _open(path, label="none").facts["labels"] is None
+    with pytest.raises(DataError, match=r"late\.tar:1\.png has no label"):
+        _open(tmp_path / "late.tar", label="cls")
+    captions = shard(tmp_path / "c.tar", [*late[:1], ("1.json", b"{}"), *late[1:2], ("2.json", b"no json")])
+    assert _open(captions).facts["labels"] is None
     two = shard(tmp_path / "b.tar", [("1.png", _picture(1)), ("1.jpg", _picture(1, "JPEG"))])
     with pytest.raises(DataError, match="jpg and png") as caught:
         _open(two)

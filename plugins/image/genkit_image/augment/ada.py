@@ -31,6 +31,8 @@ SYMLET6 = (
     0.0017677118642428036, -0.007800708325034148,
 )  # fmt: skip
 REACH = len(SYMLET6) // 2
+LEAST = REACH // 2 + 1
+"""Pixels a side that can be mirrored as far as the filter reaches."""
 
 
 class ADA(Augment):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from genkit import UsageError
+from genkit import DivergedError, UsageError
 from genkit_image.bench.protocols import PROTOCOLS, VARIANTS, Protocol
 from genkit_image.bench.trials import as_json, markdown, planned, run_trials
 
@@ -54,7 +54,7 @@ def cover(
     """How many of the modes of its data does a generator find? By PacGAN's protocol (Lin et al. 2018).
 
     ring8 and grid25 are Gaussians in the plane, stacked three digits in one picture: 8, 25 and 1,000 modes. Without a
-    name, all three.
+    name, all three. Exit code 4 when a run diverged; the table is then of the others.
     """
     if steps is not None and minutes is not None:
         raise UsageError("both --steps and --minutes say how long to train", fix="give one of them")
@@ -79,6 +79,13 @@ def cover(
         click.echo(json.dumps({one.name: as_json(one, ends) for one, ends in each}))
     else:
         click.echo(table, nl=False)
+    diverged = [one for one in ended if one.failed is not None]
+    if diverged:
+        raise DivergedError(
+            f"{len(diverged)} of {len(ended)} runs diverged",
+            where=", ".join(one.trial.place for one in diverged),
+            fix="`genkit report RUN` shows where; a lower learning rate or stronger penalties may hold it",
+        )
 
 
 def chosen(names: Sequence[str]) -> list[Protocol]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from genkit import Critic, Draw, Generator, Random, Verdict
+from genkit import ConfigError, Critic, Draw, Generator, Random, Verdict
 from genkit_image.bench.config import PerceptronCriticConfig, PerceptronGeneratorConfig
+from genkit_image.models.shapes import class_count
 
 SLOPE = 0.2
 
@@ -57,10 +58,21 @@ def layers(sizes: Sequence[int], *, slope: float) -> nn.Sequential:
 
 
 def build_generator(config: PerceptronGeneratorConfig, facts: Mapping[str, Any]) -> PerceptronGenerator:
-    """The generator for samples of the shape in `facts`."""
+    """The generator for samples of the shape in `facts`. Raises ConfigError for data with labels."""
+    _refuse_labels(facts)
     return PerceptronGenerator(config, facts["shape"])
 
 
 def build_critic(config: PerceptronCriticConfig, facts: Mapping[str, Any]) -> PerceptronCritic:
-    """The critic for samples of the shape in `facts`."""
+    """The critic for samples of the shape in `facts`. Raises ConfigError for data with labels."""
+    _refuse_labels(facts)
     return PerceptronCritic(config, facts["shape"])
+
+
+def _refuse_labels(facts: Mapping[str, Any]) -> None:
+    if class_count(facts):
+        raise ConfigError(
+            f"perceptrons learn no labels, and the data has {class_count(facts)}",
+            where="model",
+            fix="--set data.labels=none (false for image.digits; data.label=none for image.hub and image.webdataset)",
+        )

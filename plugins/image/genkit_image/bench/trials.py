@@ -10,9 +10,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from genkit import ConfigError
 from genkit_image.bench.protocols import Protocol
 
 FIGURES = ("modes", "high_quality", "reverse_kl")
+METRIC = "image.modes"
+"""What measures them."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Ended:
-    """One finished run."""
+    """One finished run, or one that diverged."""
 
     trial: Trial
     steps: int
@@ -41,6 +44,8 @@ class Ended:
     floors: Mapping[str, float | None] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
     """The protocol of its figures."""
+    failed: str | None = None
+    """What a run that diverged said; it has no figures."""
 
 
 def planned(
@@ -64,7 +69,17 @@ def planned(
         recipe: None is the protocol's own.
         overrides: settings of every run.
         steps, minutes: how long each trains; neither: as the config says.
+
+    Raises ConfigError for settings by which nothing would be counted.
     """
+    for one in [*overrides, *(setting for settings in variants.values() for setting in settings)]:
+        key, _, value = one.partition("=")
+        if key.strip() == "metrics" and METRIC not in value:
+            raise ConfigError(
+                f"a table is made of what {METRIC} counts, and `{one}` leaves it out",
+                where="metrics",
+                fix=f"leave it as it is, or add to it: --set metrics='[{METRIC}, image.frechet]'",
+            )
     recipe = recipe or protocol.recipe
     shared = [f"{key}={value}" for key, value in protocol.settings.items()]
     return [
@@ -84,7 +99,10 @@ def planned(
 
 
 def run_trial(trial: Trial) -> Ended:
-    """Train in one thread, or take up what lies in the trial's place. Raises what `genkit.run` raises."""
+    """Train in one thread, or take up what lies in the trial's place.
+
+    A run that diverges costs the others nothing: it comes back as such. Raises what else `genkit.run` raises.
+    """
     import torch
 
     import genkit
@@ -101,6 +119,8 @@ def run_trial(trial: Trial) -> Ended:
             overrides=trial.overrides,
             resume="auto",
         )
+    except genkit.DivergedError as error:
+        return Ended(trial, 0, 0.0, {}, failed=str(error))
     finally:
         torch.set_num_threads(threads)
     records = genkit.Run.open(trial.place).records()
@@ -124,6 +144,9 @@ def run_trials(
 
     def told(ended: Ended) -> Ended:
         trial = ended.trial
+        if ended.failed is not None:
+            say(f"{trial.protocol} {trial.variant} seed {trial.seed}: {ended.failed}")
+            return ended
         figures = ", ".join(f"{name} {value:.4g}" for name, value in ended.metrics.items())
         steps = f"{ended.steps} steps, {ended.seconds:.0f} s"
         say(f"{trial.protocol} {trial.variant} seed {trial.seed}: {figures} ({steps})")
@@ -155,16 +178,19 @@ def summary(ended: Sequence[Ended]) -> dict[str, dict[str, float | None]]:
 def as_json(protocol: Protocol, ended: Sequence[Ended]) -> dict[str, Any]:
     """Every run of one protocol, and each variant's summary."""
     variants = list(dict.fromkeys(one.trial.variant for one in ended))
+    first = _first_whole(ended)
     return {
         "modes": protocol.modes,
-        "measured": dict(ended[0].measured),
-        "floors": dict(ended[0].floors),
+        "measured": dict(first.measured),
+        "floors": dict(first.floors),
         "variants": {
             name: {
-                "recipe": ended[0].trial.recipe,
+                "recipe": first.trial.recipe,
                 "overrides": list(next(one for one in ended if one.trial.variant == name).trial.overrides),
                 "runs": [
-                    {"seed": one.trial.seed, "steps": one.steps, "seconds": round(one.seconds, 2), **one.metrics}
+                    {"seed": one.trial.seed, "failed": one.failed}
+                    if one.failed is not None
+                    else {"seed": one.trial.seed, "steps": one.steps, "seconds": round(one.seconds, 2), **one.metrics}
                     for one in ended
                     if one.trial.variant == name
                 ],
@@ -178,7 +204,7 @@ def as_json(protocol: Protocol, ended: Sequence[Ended]) -> dict[str, Any]:
 def markdown(protocol: Protocol, ended: Sequence[Ended]) -> str:
     """The table: a row for each variant, for other real samples, and for what others have published."""
     graded = any("high_quality" in one.metrics for one in ended)
-    first = ended[0]
+    first = _first_whole(ended)
     samples = first.measured.get("fake", {}).get("count")
     lines = [f"### {protocol.title}: {protocol.modes} modes", ""]
     if samples:
@@ -188,19 +214,20 @@ def markdown(protocol: Protocol, ended: Sequence[Ended]) -> str:
     for variant in dict.fromkeys(one.trial.variant for one in ended):
         runs = [one for one in ended if one.trial.variant == variant]
         found = summary(runs)
-        steps = sorted({one.steps for one in runs})
-        quality = found.get("high_quality")
+        failed = sum(one.failed is not None for one in runs)
+        steps = sorted({one.steps for one in runs if one.failed is None})
+        modes, quality, divergence = (found.get(name) for name in FIGURES)
         lines.append(
             _row(
                 [
                     f"{first.trial.recipe}" + ("" if variant == "recipe" else f", {variant}"),
-                    str(len(runs)),
-                    f"{steps[0]:,}" if len(steps) == 1 else f"{steps[0]:,} to {steps[-1]:,}",
-                    _cell(found["modes"], 1),
-                    f"{found['modes']['least']:g}",
+                    f"{len(runs)}" + (f", {failed} of {len(runs)} diverged" if failed else ""),
+                    " to ".join(f"{number:,}" for number in dict.fromkeys([*steps[:1], *steps[-1:]])),
+                    _cell(modes, 1) if modes else "",
+                    f"{modes['least']:g}" if modes else "",
                     *([_cell(quality, 1, 100, " %") if quality else ""] if graded else []),
-                    _cell(found["reverse_kl"], 4),
-                    f"{found['reverse_kl']['most']:.4f}",
+                    _cell(divergence, 4) if divergence else "",
+                    f"{divergence['most']:.4f}" if divergence else "",
                 ]
             )
         )
@@ -210,9 +237,14 @@ def markdown(protocol: Protocol, ended: Sequence[Ended]) -> str:
         share = [f"{100 * quality_floor:.1f} %" if quality_floor is not None else ""] if graded else []
         cells = [f"{floors.get('modes') or 0:g}", "", *share, f"{floors.get('reverse_kl') or 0:.4f}", ""]
         lines.append(_row(["real samples", "", "", *cells]))
-    for name, modes, quality_text, divergence in protocol.published:
-        lines.append(_row([name, "10", "", modes, "", *([quality_text] if graded else []), divergence, ""]))
+    for name, their_modes, their_quality, theirs in protocol.published:
+        lines.append(_row([name, "10", "", their_modes, "", *([their_quality] if graded else []), theirs, ""]))
     return "\n".join(lines) + "\n"
+
+
+def _first_whole(ended: Sequence[Ended]) -> Ended:
+    """The first run that has figures, where one has."""
+    return next((one for one in ended if one.failed is None), ended[0])
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -62,7 +62,7 @@ class FolderConfig(LabelledConfig):
     """The folder, with sub-folders, or the zip file."""
     labels: Literal["auto", "none", "folders"] = "auto"
     """folders: the first folder below `path` names the class. auto: a ``dataset.json`` in StyleGAN's form where there
-    is one, else folders where every picture lies in one of two or more, else none."""
+    is one, else folders where every picture lies in one of two or more, else none, which is said where some do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,8 @@ class WebDatasetConfig(LabelledConfig):
     """The ending of the pictures, such as jpg; null: any that a picture may have."""
     label: str = "auto"
     """The label's place: cls, a member with a number or a word; else a key of the member json; none: no labels. auto:
-    cls where the first example has one, else the key ``label`` where its json has it, else none."""
+    cls where the first example has one, else the key ``label`` where its json has it, else none, and then a later
+    example with a label is refused."""
     classes: tuple[str, ...] | None = None
     """The names of labels that are numbers, from 0 on; null: the numbers themselves."""
 
@@ -147,7 +148,8 @@ class IdxConfig:
     sampling: Sampling = "pictures"
     """What is drawn alike: pictures: each once an epoch; labels: by chance, each label as often as the others."""
     resolution: Resolution | None = None
-    """Pixels a side: null as stored; else a power of two, reached by a black border and by doubling."""
+    """Pixels a side: null as stored, where that is square, else the next power of two; a number: that of the stored, or
+    a power of two, reached by a black border and by doubling."""
     flip: bool = False
     """Mirror each picture left to right by chance, anew for each batch."""
     held_out: Share = 0.0

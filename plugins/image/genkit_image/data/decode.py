@@ -56,7 +56,7 @@ class Decoding:
     def _flat(self, image: Image.Image) -> Image.Image:
         """Upright, 8 bits, grey or RGB, without transparency."""
         ImageOps.exif_transpose(image, in_place=True)
-        image = _eight_bits(image)
+        image = eight_bits(image)
         if image.has_transparency_data:
             opaque = Image.new("RGBA", image.size, (*self.background, 255))
             image = Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
@@ -145,15 +145,18 @@ def unreadable(name: str, error: Exception) -> DataError:
     )
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def eight_bits(image: Image.Image) -> Image.Image:
     """Pictures of 16 bits, of 32-bit integers that hold 16, and of floats in [0, 1], scaled to 8 bits.
 
-    Pillow's own conversion clips them at 255.
+    Pillow's own conversion clips them at 255. The 32-bit integers of a TIFF that has none above 255 hold 8 bits. Raises
+    ValueError for values beyond these.
     """
     if image.mode != "F" and not image.mode.startswith("I"):
         return image
     values = np.asarray(image)
     top = 1.0 if image.mode == "F" else 65535.0
+    if image.mode == "I" and image.format == "TIFF" and values.max() <= 255:
+        top = 255.0
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > top:
         raise ValueError(f"its values, {values.min()} to {values.max()}, lie outside [0, {top:g}]")
     return Image.fromarray((values.astype(np.float64) * (255.0 / top)).round().astype(np.uint8))

@@ -72,6 +72,7 @@ class Degraded(_Degrading, Dataset):
     def __init__(self, data: Dataset, config: Degradation, facts: Mapping[str, Any] | None = None) -> None:
         super().__init__(config, data.facts)
         self.data, self.fixed, self.weights = data, facts is not None, data.weights
+        self.flip: bool = getattr(data, "flip", False)
         if facts is not None:
             self.facts = facts
             return
@@ -106,6 +107,10 @@ class Degraded(_Degrading, Dataset):
             return self.degraded(self.data.prepare(stored["stored"], rng=rng).sample, stored["numbers"])
         images = self.data.prepare(stored, rng=rng).sample
         return self.degraded(images, self.degrade.draw(len(images), rng=rng))
+
+    def still(self) -> Degraded:
+        """The pictures' own, from each of which the same is always taken."""
+        return Degraded(self.data.still(), self.config, self.facts)
 
     def held_out(self) -> Degraded | None:
         rest = self.data.held_out()

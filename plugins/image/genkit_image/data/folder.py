@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import os
+import struct
+import sys
 import threading
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +18,18 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from genkit import DataError
-from genkit_image.data.collection import Collection, Source, number_labels
+from genkit_image.data.collection import Collection, Source, listed, number_labels
 from genkit_image.data.config import FolderConfig
 from genkit_image.data.endings import SUFFIXES
 from genkit_image.data.images import Images
 from genkit_image.data.loading import load_images
 from genkit_image.data.prepared import is_prepared, open_prepared
+
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, RuntimeError, NotImplementedError, EOFError,
+    ValueError, KeyError,
+)  # fmt: skip
+"""What reading a zip file raises where it is damaged, encrypted or of an odd kind."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +61,11 @@ class ZipSource:
     def open(self) -> IO[bytes]:
         try:
             return io.BytesIO(_archive(self.archive).read(self.key))
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:  # damaged, encrypted, odd
-            raise DataError(f"{self.name}: can not be taken out of the zip file ({error})") from error
+        except DAMAGED as error:
+            raise DataError(
+                f"{self.name}: can not be taken out of the zip file ({error})",
+                fix="copy the zip file anew, or leave such pictures out with --set data.skip_broken=true",
+            ) from error
 
 
 _opened = threading.local()
@@ -84,7 +97,7 @@ def find_folder(config: FolderConfig) -> Collection:
         names = files_below(path)
         sources = [FileSource(str(path), name) for name in names if _is_picture(name)]
     elif zipfile.is_zipfile(path):
-        names = [name for name in zipfile.ZipFile(path).namelist() if not name.endswith("/")]
+        names = _members(path)
         sources = [ZipSource(str(path), name) for name in names if _is_picture(name)]
     elif path.exists():
         raise DataError(f"{path}: neither a folder nor a zip file", where="data.path")
@@ -97,6 +110,19 @@ def find_folder(config: FolderConfig) -> Collection:
     labels, classes = _labels(path, [source.key for source in sources], config.labels)
     others = Counter(PurePosixPath(name).suffix.lower() for name in names if not _is_picture(name))
     return Collection(str(path), sources, labels, classes, others=dict(others))
+
+
+def _members(path: Path) -> list[str]:
+    """The files that a zip file lists. Raises DataError when its list is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name for name in archive.namelist() if not name.endswith("/")]
+    except (*DAMAGED, OSError) as error:
+        raise DataError(
+            f"{path}: is a damaged zip file ({error})",
+            where="data.path",
+            fix="copy it anew, or unpack what can be read of it into a folder",
+        ) from error
 
 
 def picture_files(root: Path) -> list[str]:
@@ -129,9 +155,9 @@ def _labels(path: Path, names: Sequence[str], how: str) -> tuple[list[int] | Non
     if how == "none":
         return None, None
     if how == "auto":
-        listed = _listed(path)
-        if listed is not None:
-            return _from_list(path, names, listed)
+        given = _listed(path)
+        if given is not None:
+            return _from_list(path, names, given)
     above = [PurePosixPath(name).parts[:-1] for name in names]
     while all(above) and len({parts[0] for parts in above}) == 1:  # a zip's only top folder is no class
         above = [parts[1:] for parts in above]
@@ -142,6 +168,13 @@ def _labels(path: Path, names: Sequence[str], how: str) -> tuple[list[int] | Non
             f"{path}: its pictures do not lie in two or more sub-folders that could be classes",
             where="data.labels",
             fix="--set data.labels=none",
+        )
+    if len({parts[0] for parts in above if parts}) > 1:
+        beside = [name for name, parts in zip(names, above, strict=True) if not parts]
+        print(
+            f"{path}: {len(beside)} {'picture lies' if len(beside) == 1 else 'pictures lie'} beside the class folders "
+            f"({listed(beside)}): no labels are learnt; data.labels=none says so on purpose",
+            file=sys.stderr,
         )
     return None, None
 
@@ -154,19 +187,19 @@ def _listed(path: Path) -> object:
         return json.loads(content)["labels"] or []
     except (FileNotFoundError, KeyError):
         return None
-    except (ValueError, TypeError) as error:
+    except (*DAMAGED, OSError, TypeError) as error:
         raise _odd_list(path, error) from error
 
 
-def _from_list(path: Path, names: Sequence[str], listed: object) -> tuple[list[int] | None, list[str] | None]:
+def _from_list(path: Path, names: Sequence[str], given: object) -> tuple[list[int] | None, list[str] | None]:
     """Labels from StyleGAN's ``[[file name, label], ...]``; a label may be a word too."""
-    if listed == []:
+    if given == []:
         return None, None
     try:
-        given = {str(name): label for name, label in listed}  # type: ignore[attr-defined]
+        found = {str(name): label for name, label in given}  # type: ignore[attr-defined]
     except (TypeError, ValueError) as error:
         raise _odd_list(path, error) from error
-    labels = [given.get(name) for name in names]
+    labels = [found.get(name) for name in names]
     if any(isinstance(label, str) or label is None for label in labels):
         return number_labels(labels, [f"{path}/dataset.json: {name}" for name in names], "data.labels")
     if not all(type(label) is int and label >= 0 for label in labels):

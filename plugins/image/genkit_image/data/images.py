@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import torch
@@ -97,6 +98,12 @@ class Images(Dataset):
     def prepare(self, stored: Stored, *, rng: Random) -> Batch:
         """Pictures [B, C, H, W] in [-1, 1] and labels int64 [B] as the condition."""
         return as_batch(stored, flip=self.flip, rng=rng)
+
+    def still(self) -> Images:
+        """The pictures, none of them mirrored."""
+        other = copy(self)
+        other.flip = False
+        return other
 
     def held_out(self) -> Images | None:
         return self._held_out

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -120,6 +121,12 @@ class Paired(Dataset):
         given, made = (scaled(torch.where(mirrored, one.flip(-1), one)) for one in both)
         return Batch(made, condition=as_condition(given))
 
+    def still(self) -> Paired:
+        """The pairs, none of them mirrored, and of each the middle."""
+        other = copy(self)
+        other.flip, other.trains = False, False
+        return other
+
     def held_out(self) -> Paired | None:
         return self._held_out
 
@@ -181,7 +188,7 @@ def open_paired(config: PairedConfig) -> Paired:
     }
     given, made = (_decoding(config, size, channels[role]) for role in ("given", "made"))
     if len(pairs) * (channels["given"] + channels["made"]) * size**2 >= MEMORY_BYTES:
-        apart = chosen_by_name([pair.key for pair in pairs], config.held_out)
+        apart = _held_out(pairs, config)
 
         def reader(side: bool) -> PairReader:
             rows = [pair for pair, out in zip(pairs, apart, strict=True) if out == side]
@@ -189,13 +196,25 @@ def open_paired(config: PairedConfig) -> Paired:
 
         return pair_up(reader(False), reader(True) if any(apart) else None, **settings)
     pairs, decoded = _decode_all(pairs, given, made, config.skip_broken)
-    apart = chosen_by_name([pair.key for pair in pairs], config.held_out)
+    apart = _held_out(pairs, config)
 
     def part(side: bool) -> Stored:
         rows = [row for row, out in zip(decoded, apart, strict=True) if out == side]
         return {key: torch.stack([row[key] for row in rows]) for key in ("given", "image")}
 
     return pair_up(part(False), part(True) if any(apart) else None, **settings)
+
+
+def _held_out(pairs: Sequence[Pair], config: PairedConfig) -> list[bool]:
+    """Which pairs are held out. Raises DataError where none is left to train on."""
+    apart = chosen_by_name([pair.key for pair in pairs], config.held_out)
+    if all(apart):
+        raise DataError(
+            f"{config.path}: there is no pair to train on: all {len(pairs)} are held out",
+            where="data.held_out",
+            fix="hold a smaller share out",
+        )
+    return apart
 
 
 def folder_of(config: PairedConfig, role: str) -> Path:

@@ -26,6 +26,7 @@ from genkit_image.data.loading import MEMORY_BYTES, decoding, read_all
 
 ARRAY, INDEX = "pictures.npy", "genkit-pictures.json"
 VERSION = 1
+KEYS = ("version", "names", "resolution", "channels", "fit", "background", "classes", "labels", "held_out")
 
 
 class MappedPictures(Pictures):
@@ -205,6 +206,9 @@ def open_prepared(path: Path, config: FolderConfig) -> Images:
 def _read_index(path: Path) -> dict[str, Any]:
     try:
         index = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        lacking = [key for key in KEYS if key not in index]
+        if lacking:
+            raise ValueError(f"{INDEX} lacks {', '.join(lacking)}")
         version, names, side = index["version"], index["names"], index["resolution"]
         shape = np.load(path / ARRAY, mmap_mode="r", allow_pickle=False).shape
     except (OSError, ValueError, KeyError, TypeError) as error:

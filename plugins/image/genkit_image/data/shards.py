@@ -122,10 +122,19 @@ def find_webdataset(config: WebDatasetConfig) -> Collection:
     counts: list[int] = []
     others: Counter[str] = Counter()
     place: str | None = None if config.label == "auto" else config.label
+    first: str | None = None  # the example by which `auto` finds no labels
     for number, archive in enumerate([*archives, *tests]):
         for example in examples_of(archive):
             if place is None:
                 place = _place(example)
+                first = example.name if place == "none" else None
+            elif first is not None and _has_label(example):
+                raise DataError(
+                    f"{example.name}: has a label, and {first}, the first example, has none",
+                    where="data.label",
+                    fix="--set data.label=none learns no labels, data.label=cls names every picture without one; the "
+                    "members of one example lie side by side",
+                )
             ending = _picture(example, config.image)
             if ending is None:
                 others[f".{next(iter([*example.others, *example.pictures]), 'other')} alone"] += 1
@@ -246,6 +255,11 @@ def _place(example: Example) -> str:
     if "cls" in example.others:
         return "cls"
     return "label" if "json" in example.others and "label" in _object(example) else "none"
+
+
+def _has_label(example: Example) -> bool:
+    """Whether there is a label where `auto` looks for one. Only a json in which the word stands is read."""
+    return "cls" in example.others or (b'"label"' in example.others.get("json", b"") and "label" in _object(example))
 
 
 def _label(example: Example, place: str) -> Any:

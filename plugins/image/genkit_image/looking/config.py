@@ -75,7 +75,7 @@ class NeighboursConfig:
 class ProjectionConfig:
     """The latents that come nearest to given pictures."""
 
-    image: str | tuple[str, ...]
+    image: str | Annotated[tuple[str, ...], Field(min_length=1)]
     """The picture, or several: files of any size and kind, brought to the run's resolution by their largest square."""
     steps: Annotated[int, Field(ge=0)] = 300
     """Steps of Adam."""

@@ -9,11 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genkit import Critic, Sampler, Subject, UsageError
+from genkit import Critic, DataError, Sampler, Subject, UsageError
 from genkit_image.data.decode import Decoding
 from genkit_image.looking.config import ProjectionConfig
 from genkit_image.looking.latents import need_latents
 from genkit_image.looking.sheets import write_sheet
+
+OPTION = "--set image"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ def draw_projection(config: ProjectionConfig, subject: Subject, path: Path) -> l
             f"{subject.run.path} makes pictures of other pictures; it has a latent for none",
             fix="`genkit sample RUN --condition image=FILE` makes one of yours",
         )
+    channels = subject.sampler.facts["shape"][0]
+    if channels not in {1, 3}:
+        raise UsageError(
+            f"{subject.run.path} makes samples of {channels} channels; a picture file has 1 or 3", where=OPTION
+        )
     named = [config.image] if isinstance(config.image, str) else list(config.image)
     targets = torch.stack([read_picture(Path(one).expanduser(), subject) for one in named])
     latent, condition = subject.inputs(config.starts)
@@ -55,9 +62,12 @@ def read_picture(path: Path, subject: Subject) -> Tensor:
     from genkit_image.conditions import size_of
 
     channels, side, _ = subject.sampler.facts["shape"]
-    size_of(path, "image")  # raises, naming the file, when there is none or it is no picture
-    with path.open("rb") as file:
-        stored = Decoding(side, channels, "crop", (255, 255, 255))(file, str(path))
+    size_of(path, OPTION)  # raises, naming the file, when there is none or it is no picture
+    try:
+        with path.open("rb") as file:
+            stored = Decoding(side, channels, "crop", (255, 255, 255))(file, str(path))
+    except DataError as error:
+        raise UsageError(error.what, where=OPTION) from error
     return (stored.float() / 127.5 - 1).to(subject.sampler.device)
 
 

@@ -59,16 +59,20 @@ def draw_truncation(config: TruncationConfig, subject: Subject, path: Path) -> l
 
 
 def draw_classes(config: ClassesConfig, subject: Subject, path: Path) -> list[Path]:
-    """A row for each label, a column for each latent. Raises UsageError for a run without labels."""
+    """A row for each label that training had a picture of, a column for each latent.
+
+    Raises UsageError for a run without labels.
+    """
     known = subject.sampler.conditions
     if not isinstance(known, Labels):
         raise UsageError(f"{subject.run.path} was trained without labels")
     if subject.condition is not None:
         raise UsageError("this view shows every label by itself", where="--condition", fix="leave it out")
     latent, _ = subject.inputs(config.columns)
-    names = known.names[: config.most]
-    labels = torch.arange(len(names), device=latent.device).repeat_interleave(config.columns)
-    batch = subject.sampler.generate(latent.repeat(len(names), *[1] * (latent.dim() - 1)), labels)
+    shown = [label for label, count in enumerate(known.counts) if count][: config.most]
+    labels = torch.tensor(shown, device=latent.device).repeat_interleave(config.columns)
+    batch = subject.sampler.generate(latent.repeat(len(shown), *[1] * (latent.dim() - 1)), labels)
+    names = [known.names[label] for label in shown]
     return [write_sheet(batch.sample, path, columns=config.columns, rows_named=names)]
 
 

@@ -31,13 +31,21 @@ class Agreement(Metric):
         self.classify, self.name, self.version, self.classes = classify, name, version, classes
 
     def __call__(self, real: Samples, fake: Samples) -> dict[str, float]:
+        """The shares. Raises DataError for samples without labels, ConfigError for a classifier of other labels."""
         count = len(self.classes)
         right, seen = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
         for batch in fake.batches():
             if batch.condition is None:
                 raise DataError("image.agreement compares with the label asked for, and the samples have none")
             asked = batch.condition.cpu()
-            agreed = self.classify(batch).argmax(1).cpu() == asked
+            logits = self.classify(batch)
+            if logits.shape[1] != count:
+                raise ConfigError(
+                    f"the classifier {self.name} tells {logits.shape[1]} labels apart, and the data has {count}",
+                    where="metrics.classifier",
+                    fix="name a classifier of the data's own labels, in their order",
+                )
+            agreed = logits.argmax(1).cpu() == asked
             seen += torch.bincount(asked, minlength=count)
             right += torch.bincount(asked[agreed], minlength=count)
         shares = (right / seen)[seen > 0]

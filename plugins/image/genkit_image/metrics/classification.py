@@ -50,12 +50,12 @@ class ClassificationAccuracy(Metric):
         """A classifier of pictures uint8 [N, C, H, W] that has learnt from their labels [N], in evaluation mode."""
         order = torch.Generator().manual_seed(self.seed)
         net = classifier(images.shape[1], len(self.classes), order).to(images.device)
-        steps = self.epochs * -(-len(images) // BATCH)
+        steps = self.epochs * len(batched(torch.arange(len(images))))
         optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         with torch.enable_grad():
             for _ in range(self.epochs):
-                for chosen in torch.randperm(len(images), generator=order).to(images.device).split(BATCH):
+                for chosen in batched(torch.randperm(len(images), generator=order).to(images.device)):
                     loss = F.cross_entropy(net(scaled(images[chosen])), labels[chosen])
                     optimizer.zero_grad()
                     loss.backward()
@@ -81,7 +81,17 @@ def classifier(channels: int, classes: int, rng: torch.Generator) -> nn.Sequenti
     for layer in layers:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, generator=rng)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return nn.Sequential(*layers)
+
+
+def batched(order: Tensor) -> list[Tensor]:
+    """`order` [N] in batches. A last one of a single picture, which batch norm can not take, joins the one before."""
+    batches = list(order.split(BATCH))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def labelled(samples: Samples) -> tuple[Tensor, Tensor]:

@@ -58,7 +58,8 @@ class DensityCoverageConfig(FeatureMetricConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class AuthenticityConfig(FeatureMetricConfig):
-    """Authenticity (Alaa et al. 2022)."""
+    """Authenticity (Alaa et al. 2022), against pictures as they are stored: where training mirrors them, a mirrored
+    copy is not found."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,21 +59,37 @@ class RandomConv(Extractor):
 
     Untrained networks see no objects, but they rank samples of pictures they were not made for without a prejudice
     (Naeem et al. 2020, section 3.2, use one where no trained network fits).
+
+    Args:
+        channels: of the pictures.
+        size: their shorter side in pixels, which each layer halves. Under 16 the last layers, which would have no two
+            pixels to look at, are left out, and the version says so.
+
+    Raises ConfigError for pictures of a single pixel.
     """
 
     name = "random-conv"
     version = "1, seed 0, 8-bit input"
     widths = (32, 64, 128, 256)
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, size: int = 16) -> None:
+        if size < 2:
+            raise ConfigError(
+                "random-conv looks at pictures of 2 pixels a side or more",
+                where="metrics.extractor",
+                fix="the path of a network of your own",
+            )
+        depth = min(len(self.widths), size.bit_length() - 1)
+        if depth < len(self.widths):
+            self.version = f"{self.version}, {depth} of {len(self.widths)} layers"
         generator = torch.Generator().manual_seed(0)
         sizes = zip((channels, *self.widths[:-1]), self.widths, strict=True)
         self.weights = [
             torch.randn(out, into, 4, 4, generator=generator) * math.sqrt(2 / (into * 16)) for into, out in sizes
-        ]
+        ][:depth]
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Features [B, 480] of images of at least 16 pixels a side."""
+        """Features [B, 480] of images; fewer of those under 16 pixels a side."""
         maps, means = as_written(batch.sample), []
         with torch.no_grad():
             for weight in self.weights:
@@ -84,7 +100,7 @@ class RandomConv(Extractor):
 
 def open_extractor(name: str, facts: Mapping[str, Any], weights: str | None = None) -> Extractor:
     """The extractor that a metric's options name. Raises ConfigError on a name that is neither known nor a file."""
-    channels = facts["shape"][0]
+    channels, *sides = facts["shape"]
     if name == "inception":
         return Inception(weights, layer="2048", where="metrics.weights")
     _refuse_weights(weights, "metrics.extractor")
@@ -93,7 +109,7 @@ def open_extractor(name: str, facts: Mapping[str, Any], weights: str | None = No
     if name == "lenet-digits":
         return LeNetDigits()
     if name == "random-conv":
-        return RandomConv(channels)
+        return RandomConv(channels, min(sides))
     return own_network(name, "metrics.extractor", "lenet-digits", "random-conv", "inception")
 
 
