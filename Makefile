@@ -22,7 +22,7 @@ setup: .venv/ready
 
 .venv/ready-dev: .venv/ready
 	$(PIP) -e ".[dev]"
-	$(PIP) --no-deps --target .venv/wrapped torchgan vocos  # what examples/ wraps: packages that know nothing of genkit
+	$(PIP) --no-deps --target .venv/wrapped torchgan vocos torch-fidelity  # what examples/ wraps and tests compare with
 	touch $@
 
 run: .venv/ready

@@ -3,8 +3,9 @@
 Each seed is trained by ``genkit run audio.drums``. As many samples of each kind as the data have clips of it, ten times
 over, are then compared with all 97 clips at their own speed, those that the run held out included: nine to twenty clips
 would make no distribution of 64 features. So the distance is one to the drums that were learnt, and whether samples are
-copies of them is measured beside it. In the same features stand one clip again and again (each clip in turn: the lowest
-distance and the median), white noise filtered to the clips' mean spectrum, and every fifth clip against the others.
+copies of them, at any of the speeds that were heard, is measured beside it. In the same features stand one clip again
+and again (each clip in turn: the lowest distance and the median), white noise filtered to the clips' mean spectrum, and
+every fifth clip against the others.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -50,10 +52,11 @@ class Judge:
 
     Args:
         clips: all of them, at their own speed.
+        heard: all of them, at each of the speeds that are trained on.
     """
 
-    def __init__(self, clips: Sounds) -> None:
-        self.clips = clips
+    def __init__(self, clips: Sounds, heard: Sounds) -> None:
+        self.clips, self.heard = clips, heard
         self.all = self.some(range(len(clips)))
         self.frechet, self.agreement, self.nearest = (
             _metric(name, clips) for name in ("audio.frechet", "audio.label_agreement", "audio.nearest")
@@ -62,6 +65,11 @@ class Judge:
     def some(self, indices: Sequence[int]) -> RealSamples:
         """Clips by their numbers."""
         return RealSamples(self.clips, split="all clips", indices=indices)
+
+    def heard_of(self, indices: Sequence[int]) -> RealSamples:
+        """Clips by their numbers, at each speed: what a copy is a copy of."""
+        chosen = torch.isin(self.heard.recordings, self.clips.recordings[list(indices)])
+        return RealSamples(self.heard, split="all clips, at all speeds", indices=chosen.nonzero()[:, 0].tolist())
 
     def distance(self, made: SampleSet, *, reference: SampleSet | None = None) -> float:
         """The Fréchet distance to all clips, or to a reference."""
@@ -86,7 +94,7 @@ class Judge:
 
     def _fifth_as_samples(self, fifth: Sequence[int], rest: Sequence[int]) -> dict[str, float]:
         """What the check for copies says of clips that are none."""
-        return dict(self.nearest(self.some(rest), self.some(fifth)))
+        return dict(self.nearest(self.heard_of(rest), self.some(fifth)))
 
     def of_samples(self, made: SampleSet, held_out: Sequence[int], batch: Batch) -> dict[str, Any]:
         """A run's figures; `batch` holds the same samples, and `held_out` are the clips it was not trained on."""
@@ -97,7 +105,7 @@ class Judge:
             "frechet_held_out": self.distance(made, reference=self.some(held_out)) if len(held_out) > 1 else None,
             **self.agreement(self.all, made),
             "agreement_by_class": self.by_class(batch),
-            **self.nearest(self.some(trained), made),
+            **self.nearest(self.heard_of(trained), made),
             **_metric("audio.silence", self.clips)(self.all, made),
         }
 
@@ -132,6 +140,14 @@ def shaped_noise(waves: Tensor) -> Tensor:
     power = torch.fft.rfft(waves).abs().square().mean(0)
     noise = torch.fft.rfft(Random(0).normal(*waves.shape))
     return torch.fft.irfft(noise * (power / waves.shape[1]).sqrt(), waves.shape[1])
+
+
+def judge_of(run: Path) -> Judge:
+    """What judges a run: the clips as long as it makes them, and at the speeds that it heard."""
+    _, config = recipe_of(Run.open(run))
+    own = DrumsConfig(**config.data.options)
+    clips = DrumsConfig(length=own.length, held_out=0.0)
+    return Judge(open_drums(clips), open_drums(replace(clips, speeds=tuple(own.speeds))))
 
 
 def held_out_numbers(run: Path, clips: Sounds) -> list[int]:
@@ -212,8 +228,7 @@ def main() -> None:
         for seed in given.seeds:
             run = place / f"seed-{seed}" / "run"
             train(run, minutes=given.minutes, seed=seed, threads=given.threads, overrides=given.set)
-            length = int(genkit.load(run, device="cpu").facts["length"])
-            judge = judge or Judge(open_drums(DrumsConfig(length=length, held_out=0.0)))
+            judge = judge or judge_of(run)
             kept = run.parent if given.out else None
             trials.append(measure(judge, run, seed=seed, repeats=given.repeats, out=kept))
     assert judge is not None, "there is a seed"
@@ -242,7 +257,7 @@ def summary(judge: Judge, trials: Sequence[dict[str, Any]], recipe: str, repeats
             "floor": "every fifth clip against the others",
             "one_clip": "each clip repeated, in turn: the median; one_clip_lowest: the lowest",
             "shaped_noise": "white noise of the clips' mean power spectrum",
-            "copies": "against the clips that were trained on; of clips: every fifth as if it were a sample",
+            "copies": "against the clips that were trained on, at all speeds; of clips: every fifth as if a sample",
             **judge.frechet.protocol(),
             **judge.agreement.protocol(),
             **judge.nearest.protocol(),

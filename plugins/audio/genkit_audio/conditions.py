@@ -16,15 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genkit import Bank, Conditions, DataError, Labels, UsageError
+from genkit import Bank, Conditions, ConfigError, DataError, Labels, UsageError
 from genkit_audio.data.files import FileSource, read_header
 from genkit_audio.data.resampling import read_at_rate
 from genkit_audio.facts import AudioFacts
-from genkit_audio.mel import MelSpectrogram
+from genkit_audio.mel import MelSpectrogram, mel_filters
 from genkit_audio.melspec import MelSpec
+from genkit_audio.spectra import hann
 
 KNOWN_MELS = 16
 """Mels kept in the facts, for sampling without one and for previews."""
+PEAK = 2.0
+"""The peak that no wave has whose mel is taken."""
 SLACK = 1e-3
 """By how much a mel may pass the floor of its specification, through rounding."""
 
@@ -140,7 +143,23 @@ def read_mel(path: Path, spec: MelSpec) -> Tensor:
             f"{'value' if spec.log == 'none' else spec.log} of {spec.floor:g}; it may be in decibels",
             where=where,
         )
+    ceiling = {"ln": math.log, "log10": math.log10, "none": float}[spec.log](loudest(spec))
+    if mel.max() > ceiling:
+        raise UsageError(
+            f"{path}: its highest value is {mel.max():.3f}, and by this specification a wave of twice full scale has "
+            f"{ceiling:.3f} at most; it may be of {'another scale' if spec.log == 'none' else 'no logarithm'}",
+            where=where,
+        )
     return torch.from_numpy(np.ascontiguousarray(mel, np.float32))
+
+
+def loudest(spec: MelSpec) -> float:
+    """What no band of a wave in [-2, 2] passes, before the logarithm: such a wave's magnitudes are 2 Σ window at most.
+
+    Recordings have a peak of 1, and what a codec or a filter makes of one passes it by less than that.
+    """
+    magnitude = PEAK * float(hann(spec.window, spec.fft).sum())
+    return float(mel_filters(spec).sum(1).max()) * magnitude**spec.power
 
 
 def _arrays(path: Path) -> tuple[NDArray[Any], MelSpec | None]:
@@ -158,6 +177,9 @@ def _arrays(path: Path) -> tuple[NDArray[Any], MelSpec | None]:
         raise UsageError(f"{path}: there is no such file", where=where) from error
     except KeyError as error:
         raise UsageError(f"{path}: holds no array called `mel`", where=where) from error
+    except ConfigError as error:
+        reason = "; ".join([error.what, *error.problems])
+        raise UsageError(f"{path}: its mel specification can not be read: {reason}", where=where) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path}: is no .npy or .npz file of numbers ({error})", where=where) from error
     if array.dtype.kind not in "fiu":

@@ -27,6 +27,8 @@ HIFIGAN_KEYS = {
     "fmax": "high_hz",
 }
 """What the ``config.json`` beside weights of HiFi-GAN and its relatives calls the numbers of a mel specification."""
+HIFIGAN_MEL = {"norm": "slaney", "scale": "slaney", "power": 1, "log": "ln", "floor": 1e-5, "centre": False}
+"""What it does not say, and what their code takes (HiFi-GAN and BigVGAN, meldataset.py)."""
 
 
 def start_from(source: str, experiment: Experiment) -> None:
@@ -87,9 +89,16 @@ def _check_config(weights: Path, mel: MelSpec) -> None:
         raise CheckpointError(f"{file} can not be read: {error}") from error
     if not isinstance(said, dict):
         return
-    ours = mel.to_facts()
-    pairs = [(ours[name], said[key], name) for key, name in HIFIGAN_KEYS.items() if key in said]
-    _refuse_other_mel(weights, [f"{name}: {here} here, {there} there" for here, there, name in pairs if here != there])
+    theirs = {name: said[key] for key, name in HIFIGAN_KEYS.items() if key in said}
+    if "fft" in theirs and "hop" in theirs:  # others' files of this name have a rate alone
+        theirs |= HIFIGAN_MEL
+    rate = theirs.get("rate")
+    if "high_hz" in theirs and theirs["high_hz"] is None and isinstance(rate, int):
+        theirs["high_hz"] = rate / 2
+    ours = {**mel.to_facts(), "high_hz": mel.top_hz}
+    _refuse_other_mel(
+        weights, [f"{name}: {ours[name]} here, {there} there" for name, there in theirs.items() if ours[name] != there]
+    )
 
 
 def _refuse_other_mel(path: Path, differences: list[str]) -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from genkit import ConfigError
+
+SIZES = ("rate", "fft", "hop", "window", "bands")
+"""The fields that are whole numbers."""
+CHOICES: Mapping[str, tuple[object, ...]] = {
+    "norm": ("slaney", None),
+    "scale": ("htk", "slaney"),
+    "power": (1, 2),
+    "log": ("ln", "log10", "none"),
+}
+"""The conventions there are."""
 
 
 @dataclass(frozen=True)
@@ -45,35 +56,42 @@ class MelSpec:
     later: the wave is extended by (fft - hop) / 2 on both sides. The ends are mirrored in either case."""
 
     def __post_init__(self) -> None:
-        sizes = {name: getattr(self, name) for name in ("rate", "fft", "hop", "window", "bands")}
-        problems = [f"{name} is {size}, which is not positive" for name, size in sizes.items() if size < 1]
-        if not self.hop <= self.window <= self.fft:
-            problems.append(f"hop {self.hop}, window {self.window} and fft {self.fft} must be in ascending order")
-        if (self.fft - self.window) % 2:
-            problems.append(
-                f"fft {self.fft} minus window {self.window} is odd, so the window can not stand in the middle"
-            )
-        if not self.centre and (self.fft - self.hop) % 2:
-            problems.append(
-                f"fft {self.fft} minus hop {self.hop} is odd, so frames can not stand in the middle of hops"
-            )
-        if not 0 <= self.low_hz < self.top_hz <= self.rate / 2:
-            problems.append(f"{self.low_hz} to {self.top_hz} Hz is no range between 0 and {self.rate / 2} Hz")
-        if not self.floor > 0:
-            problems.append(f"floor is {self.floor}, of which no logarithm can be taken")
-        choices = {
-            "norm": ("slaney", None),
-            "scale": ("htk", "slaney"),
-            "power": (1, 2),
-            "log": ("ln", "log10", "none"),
-        }
-        problems += [
-            f"{name} is {getattr(self, name)!r}, not one of {', '.join(map(str, known))}"
-            for name, known in choices.items()
-            if getattr(self, name) not in known
-        ]
+        problems = [*self._odd_kinds()] or [*self._misfits()]
+        for name, known in CHOICES.items():
+            value = getattr(self, name)
+            if not any(value == one and type(value) is type(one) for one in known):
+                problems.append(f"{name} is {value!r}, not one of {', '.join(map(str, known))}")
         if problems:
             raise ConfigError("this is no mel spectrogram", problems=problems, where="mel")
+
+    def _odd_kinds(self) -> Iterator[str]:
+        """Fields whose value is of another type than theirs, as a file of a user's may have it."""
+        given = asdict(self)
+        for name in SIZES:
+            if type(given[name]) is not int:
+                yield f"{name} is {given[name]!r}, which is no whole number"
+        for name in ("low_hz", "high_hz", "floor"):
+            number = type(given[name]) in (int, float) and math.isfinite(given[name])
+            if not number and (name != "high_hz" or given[name] is not None):
+                yield f"{name} is {given[name]!r}, which is no number"
+        if type(given["centre"]) is not bool:
+            yield f"centre is {given['centre']!r}, which is neither true nor false"
+
+    def _misfits(self) -> Iterator[str]:
+        """What is wrong with the numbers."""
+        for name in SIZES:
+            if getattr(self, name) < 1:
+                yield f"{name} is {getattr(self, name)}, which is not positive"
+        if not self.hop <= self.window <= self.fft:
+            yield f"hop {self.hop}, window {self.window} and fft {self.fft} must be in ascending order"
+        if (self.fft - self.window) % 2:
+            yield f"fft {self.fft} minus window {self.window} is odd, so the window can not stand in the middle"
+        if not self.centre and (self.fft - self.hop) % 2:
+            yield f"fft {self.fft} minus hop {self.hop} is odd, so frames can not stand in the middle of hops"
+        if not 0 <= self.low_hz < self.top_hz <= self.rate / 2:
+            yield f"{self.low_hz} to {self.top_hz} Hz is no range between 0 and {self.rate / 2} Hz"
+        if not self.floor > 0:
+            yield f"floor is {self.floor}, of which no logarithm can be taken"
 
     @property
     def top_hz(self) -> float:
@@ -86,10 +104,12 @@ class MelSpec:
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> MelSpec:
-        """What `to_facts` wrote. Raises ConfigError when keys are missing, unknown or do not fit."""
+        """What `to_facts` wrote. Raises ConfigError when keys are missing, unknown or do not fit, or there are none."""
+        if not isinstance(facts, Mapping):
+            raise ConfigError(f"{facts!r} is no mel specification, which names its fields", where="mel")
         known = {field.name for field in fields(cls)}
         problems = [f"{name} is missing" for name in sorted(known - set(facts))]
-        problems += [f"{name} is unknown" for name in sorted(set(facts) - known)]
+        problems += [f"{name} is unknown" for name in sorted(set(facts) - known, key=str)]
         if problems:
             raise ConfigError("this is no mel specification", problems=problems, where="mel")
         return cls(**facts)

@@ -19,6 +19,8 @@ from genkit_audio.spectra import full_precision, hann, magnitude, spectrum, wide
 
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """Transform, hop and window of each resolution of `MultiResolutionSTFT` (Yamamoto et al. 2020, table 1)."""
+QUIET = 1e-3
+"""Magnitudes below this count as it, as root mean square, where something is divided by them."""
 
 
 def spectral_terms(losses: Losses, mel: MelSpec) -> list[Term]:
@@ -94,7 +96,8 @@ class MultiScaleMel(Term):
 
 class MultiResolutionSTFT(Term):
     """Spectral convergence ‖|Y| - |X|‖ / ‖|Y|‖ plus mean|log|Y| - log|X||, averaged over resolutions (Yamamoto et al.
-    2020, Parallel WaveGAN, eq. 3 to 6). Norms are of each row, so that a batch is the mean of its parts.
+    2020, Parallel WaveGAN, eq. 3 to 6). Norms are of each row, so that a batch is the mean of its parts; that of a
+    silent row counts as one of magnitudes of 0.001.
 
     Args:
         weight: see `Term`.
@@ -117,7 +120,7 @@ class MultiResolutionSTFT(Term):
                     goal = resolution(wanted)
                 found = resolution(made)
                 norm = torch.linalg.vector_norm((goal - found).flatten(1), dim=1)
-                whole = torch.linalg.vector_norm(goal.flatten(1), dim=1)
+                whole = torch.linalg.vector_norm(goal.flatten(1), dim=1).clamp(min=QUIET * goal[0].numel() ** 0.5)
                 losses.append((norm / whole).mean() + (goal.log() - found.log()).abs().mean())
         return torch.stack(losses).mean()
 

@@ -44,3 +44,12 @@ def save(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return save
+
+
+@pytest.fixture
+def folder(save: Callable[..., Path], tone: Callable[..., Wave]) -> Path:
+    """Two labels of three tones each, of 0.3, 0.6 and 0.9 seconds."""
+    for label, hz in (("high", 2_000), ("low", 200)):
+        for index in range(3):
+            save(f"sounds/{label}/{index}.wav", tone(0.3 * (index + 1), 16_000, hz), 16_000)
+    return save("sounds/high/0.wav", tone(0.3, 16_000, 2_000), 16_000).parent.parent

@@ -147,6 +147,42 @@ def test_silence_has_finite_derivatives(name):
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_penalties_of_what_frames_critics_hear_reach_every_weight(device):
+    torch.manual_seed(0)
+    with torch.device(device):
+        network = spectral_critics.build_frames_critic(FRAMES, facts(classes=3))
+    wave = noise() if device == "cpu" else torch.empty(3, 1024, device=device)
+    label = torch.arange(3, device=device)
+    heard = network.penalty_input(wave).detach().requires_grad_()
+    verdict = network(heard, label)
+    for one, other in zip(verdict.logits, network(wave, label).logits, strict=True):
+        if device == "cpu":
+            torch.testing.assert_close(one, other)
+    (gradient,) = torch.autograd.grad(sum(logit.sum() for logit in verdict.logits), heard, create_graph=True)
+    judged = Judged(heard, verdict, gradient)
+    for penalty in (penalties.R1(), penalties.R2()):
+        penalty(judged, judged, None, Random(0, device)).backward(retain_graph=True)
+    for key, parameter in network.named_parameters():
+        assert key.endswith("bias") or parameter.grad is not None, key
+        if device == "cpu" and not key.endswith("bias"):
+            assert torch.isfinite(parameter.grad).all(), key
+            assert parameter.grad.any(), key
+
+
+def test_silence_has_finite_derivatives_by_what_frames_critics_hear():
+    torch.manual_seed(0)
+    network = spectral_critics.build_frames_critic(FRAMES, facts())
+    wave = torch.zeros(2, 1024, requires_grad=True)
+    heard = network.penalty_input(wave)
+    (gradient,) = torch.autograd.grad(sum(one.sum() for one in network(heard).logits), heard, create_graph=True)
+    (slope,) = torch.autograd.grad(gradient.square().sum() + heard.square().sum(), wave, create_graph=True)
+    slope.square().sum().backward()
+    for found in (heard, gradient, slope, wave.grad):
+        assert torch.isfinite(found).all()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
 @pytest.mark.parametrize("name", [name for name in CRITICS if name != "combined"])
 def test_a_critic_runs_under_autocast_and_compiles_whole(name):
     network = critic(name).eval()
@@ -235,6 +271,8 @@ def test_the_wavegan_critic_shuffles_after_all_layers_but_the_last():
         (spectral_critics.build_multi_band, MultiBandConfig(bands=(0.5, 0.25)), "ascending"),
         (spectral_critics.build_multi_band, MultiBandConfig(ffts=(8,)), "two bins"),
         (combined.build_combined, CombinedConfig(multi_period=None, multi_band=None), "no critics"),
+        (spectral_critics.build_frames_critic, FramesCriticConfig(ffts=(1024,), layers=5), "halved 4 times"),
+        (combined.build_combined, CombinedConfig(frames=FramesCriticConfig(ffts=(1024,), layers=5)), "halved 4 times"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(build, config, message):

@@ -5,13 +5,12 @@ import subprocess
 import sys
 from importlib.resources import files
 
-import numpy as np
 import pytest
 import torch
 
-from genkit import Batch, ConfigError, DataError, Random
+from genkit import ConfigError, DataError, Random
 from genkit_audio.conditions import unpack_mels
-from genkit_audio.data.config import DrumsConfig, FolderConfig, HubConfig, PromptsConfig
+from genkit_audio.data.config import DrumsConfig, FolderConfig, PromptsConfig
 from genkit_audio.data.embedded import find_prompts, open_drums, open_prompts
 from genkit_audio.data.folder import open_folder
 from genkit_audio.data.sounds import Preparation
@@ -157,83 +156,3 @@ def test_facts_of_another_modality_are_refused():
 def test_configs_and_facts_need_no_torch(module):
     code = f"import sys, {module}; sys.exit(any(name in sys.modules for name in ('torch', 'soundfile', 'soxr')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-# --- the hub ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def table(save, tone, tmp_path):
-    """Ten recordings with a label, as `datasets` saves them."""
-    datasets = pytest.importorskip("datasets")
-    files = [save(f"{i}.wav", tone(0.2, 16_000, 300 * (i + 1)), 16_000) for i in range(10)]
-    rows = {
-        "sound": [{"bytes": file.read_bytes(), "path": file.name} for file in files],
-        "kind": [i % 2 for i in range(10)],
-    }
-    kinds = datasets.ClassLabel(names=["even", "odd"])
-    made = datasets.Dataset.from_dict(rows).cast_column("sound", datasets.Audio()).cast_column("kind", kinds)
-    datasets.DatasetDict({"train": made, "test": made.select(range(4))}).save_to_disk(str(tmp_path / "saved"))
-    return str(tmp_path / "saved")
-
-
-def _hub(**options):
-    from genkit_audio.data.hub import open_hub
-
-    return open_hub(HubConfig(**{"rate": 16_000, "length": 1_024, **options}))
-
-
-def test_a_saved_dataset_gives_recordings_and_labels(table):
-    data = _hub(path=table, crop="start", held_out=0.0)
-    assert data.facts["labels"] == ["even", "odd"]
-    batch = data.prepare(data.resident(), rng=Random(0))
-    assert batch.condition.tolist() == [0, 1] * 5
-    bins = torch.fft.rfft(batch.sample).abs().argmax(1) * 16_000 / 1_024
-    assert (bins - 300 * torch.arange(1, 11)).abs().max() < 16
-
-
-def test_another_split_is_held_out(table):
-    data = _hub(path=table, crop="start", held_out_split="test")
-    assert (len(data), len(data.held_out())) == (10, 4)
-
-
-def test_a_split_or_column_that_is_not_there_is_named(table):
-    with pytest.raises(DataError, match="no split 'dev'"):
-        _hub(path=table, split="dev")
-    with pytest.raises(DataError, match="no column 'voice'"):
-        _hub(path=table, audio="voice")
-    with pytest.raises(DataError, match="'kind' does not hold recordings"):
-        _hub(path=table, audio="kind")
-
-
-def test_a_stream_gives_each_window_once_and_holds_out_the_same_recordings(table):
-    data = _hub(path=table, streaming=True, held_out=0.3, crop="start", buffer=3)
-    assert data.facts["labels"] is None
-    held = {tuple(row[:64].tolist()) for row in data.held_out().resident()["wave"]}
-    epochs = [[tuple(one["wave"][:64].tolist()) for one in data.examples(seed=s, epoch=0, shard=0, shards=1)]
-              for s in (1, 1, 2)]  # fmt: skip
-    assert len(held) + len(epochs[0]) == 10
-    assert held.isdisjoint(epochs[0])
-    assert epochs[0] == epochs[1]
-    assert epochs[0] != epochs[2]
-    assert sorted(epochs[0]) == sorted(epochs[2])
-    halves = [list(data.examples(seed=1, epoch=0, shard=shard, shards=2)) for shard in (0, 1)]
-    assert sum(map(len, halves)) == len(epochs[0])
-    batch = data.prepare(data.collate(halves[0]), rng=Random(0))
-    assert isinstance(batch, Batch)
-    assert batch.sample.shape[1] == 1_024
-
-
-def test_options_that_do_not_go_with_streaming_are_refused(table):
-    with pytest.raises(ConfigError, match="`cache`"):
-        _hub(path=table, streaming=True, cache="x")
-
-
-def test_a_broken_row_is_named(table, tmp_path):
-    datasets = pytest.importorskip("datasets")
-    rows = {"sound": [{"bytes": b"nothing", "path": "a.wav"}]}
-    made = datasets.Dataset.from_dict(rows).cast_column("sound", datasets.Audio())
-    made.save_to_disk(str(tmp_path / "broken"))
-    with pytest.raises(DataError, match=r"broken \(train\), row 0"):
-        _hub(path=str(tmp_path / "broken"))
-    assert np.isfinite(_hub(path=table).seconds)

@@ -13,7 +13,7 @@ import soundfile
 
 SCRIPT = Path(__file__).parents[3] / "tests" / "benchmarks" / "drums.py"
 SMALL = (
-    "data.length=4096", "data.speeds=[1.0]", "data.held_out=0.1", "metrics=[]", "preview=6", "train.batch_size=4",
+    "data.length=4096", "data.speeds=[1.0, 1.04]", "data.held_out=0.1", "metrics=[]", "preview=6", "train.batch_size=4",
     "model.generator.width=8", "model.generator.hidden=8", "model.critic.width=8", "model.critic.layers=3",
 )  # fmt: skip
 

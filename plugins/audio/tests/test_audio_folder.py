@@ -9,7 +9,6 @@ import soundfile
 import torch
 
 from genkit import ConfigError, DataError, Random
-from genkit_audio.data import corpus
 from genkit_audio.data.config import FolderConfig
 from genkit_audio.data.folder import open_folder
 from genkit_audio.data.windows import Cut
@@ -23,15 +22,6 @@ def _open(path, **options):
 
 def _waves(data):
     return torch.stack([data.read(i)["wave"] for i in range(len(data))])
-
-
-@pytest.fixture
-def folder(save, tone):
-    """Two labels of three tones each, of 0.3, 0.6 and 0.9 seconds."""
-    for label, hz in (("high", 2_000), ("low", 200)):
-        for index in range(3):
-            save(f"sounds/{label}/{index}.wav", tone(0.3 * (index + 1), RATE, hz), RATE)
-    return save("sounds/high/0.wav", tone(0.3, RATE, 2_000), RATE).parent.parent
 
 
 # --- what is found ---------------------------------------------------------------------------------------------------
@@ -304,6 +294,19 @@ def test_clips_are_drawn_by_duration_or_evenly(uneven, sampling, shares):
     assert (labels / labels.sum()).tolist() == pytest.approx([sum(shares[:2]) / 12, shares[2] / 12], abs=0.06)
 
 
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"sampling": "labels", "labels": "none"}, r"each label.*has none"),
+        ({"sampling": "labels", "mel": "small-16k"}, r"each label.*with a mel"),
+        ({"level_db": -6.0}, r"a level is given"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(folder, options, where):
+    with pytest.raises(ConfigError, match=where):
+        _open(folder, **options)
+
+
 def test_clips_of_one_kind_need_no_weights(folder):
     assert _open(folder, crop="start", sampling="clips").weights is None
 
@@ -340,67 +343,3 @@ def test_no_label_is_held_out_whole(save, noise, tmp_path):
 
 def test_a_limit_takes_clips_from_all_of_the_data(folder):
     assert _open(folder, limit=2, crop="start").resident()["label"].tolist() == [0, 1]
-
-
-# --- memory, cache ---------------------------------------------------------------------------------------------------
-
-
-def test_what_is_too_large_for_the_memory_is_read_window_by_window(folder, monkeypatch, save, tone):
-    save("sounds/low/far.flac", tone(1.0, 44_100, 200), 44_100)
-    whole = _open(folder).resident()["wave"]
-    monkeypatch.setattr(corpus, "MEMORY_BYTES", 0)
-    data = _open(folder)
-    assert data.resident() is None
-    assert len(data) == len(whole)
-    assert (_waves(data).int() - whole.int()).abs().max() <= 1
-    with pytest.raises(ConfigError, match=r"data\.cache"):
-        _open(folder, loudness="peak")
-
-
-def test_a_file_that_breaks_later_is_named_or_stood_in_for(folder, monkeypatch, capsys):
-    monkeypatch.setattr(corpus, "MEMORY_BYTES", 0)
-    strict, lenient = (_open(folder, crop="start", skip_broken=skip) for skip in (False, True))
-    second = strict.read(1)["wave"]
-    (folder / "high" / "0.wav").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"high/0\.wav"):
-        strict.read(0)
-    assert torch.equal(lenient.read(0)["wave"], second)
-    assert torch.equal(lenient.read(0)["wave"], second)
-    assert capsys.readouterr().err.count("left out") == 1
-
-
-@pytest.mark.parametrize("memory", [0, 1 << 30])
-def test_the_cache_spares_decoding_and_notices_another_file(folder, tmp_path, monkeypatch, memory, save, tone):
-    monkeypatch.setattr(corpus, "MEMORY_BYTES", memory)
-    options = {"cache": str(tmp_path / "cache"), "loudness": "peak", "rate": 8_000}
-    first = _waves(_open(folder, **options))
-    kept = sorted((tmp_path / "cache").rglob("*.int16"))
-    assert len(kept) == 6
-    assert not list((tmp_path / "cache").rglob("*.part"))
-    monkeypatch.setattr("genkit_audio.data.clips.read_at_rate", None)  # decoding again would call it
-    assert torch.equal(_waves(_open(folder, **options)), first)
-    monkeypatch.undo()
-    save("sounds/high/0.wav", tone(0.35, RATE, 3_000), RATE)
-    assert not torch.equal(_waves(_open(folder, **options))[: len(first)], first)
-    assert len(list((tmp_path / "cache").rglob("*.int16"))) == 7
-
-
-def test_the_cache_tells_settings_apart(folder, tmp_path):
-    quiet = _waves(_open(folder, cache=str(tmp_path / "cache"), loudness="rms"))
-    loud = _waves(_open(folder, cache=str(tmp_path / "cache"), loudness="peak"))
-    assert loud.abs().max() > 2 * quiet.abs().max()
-
-
-def test_a_cache_that_can_not_be_written_is_named(folder, tmp_path):
-    (tmp_path / "taken").write_text("a file")
-    with pytest.raises(DataError, match="taken"):
-        _open(folder, cache=str(tmp_path / "taken"))
-
-
-def test_windows_are_read_by_loader_processes(folder, monkeypatch):
-    monkeypatch.setattr(corpus, "MEMORY_BYTES", 0)
-    data = _open(folder, crop="start")
-    loader = torch.utils.data.DataLoader(
-        range(6), batch_size=3, num_workers=2, collate_fn=lambda rows: data.collate([data.read(i) for i in rows])
-    )
-    assert [batch["label"].tolist() for batch in loader] == [[0, 0, 0], [1, 1, 1]]

@@ -116,6 +116,34 @@ def test_impossible_specifications_are_refused(changes, message):
         replace(PRESETS["hifigan-22k"], **changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "messages"),
+    [
+        ({"hop": "abc"}, ["hop is 'abc', which is no whole number"]),
+        ({"hop": 256.0, "bands": True}, ["hop is 256.0, which", "bands is True, which"]),
+        ({"rate": None, "floor": "1e-5"}, ["rate is None, which", "floor is '1e-5', which is no number"]),
+        ({"high_hz": "8000", "low_hz": None}, ["high_hz is '8000', which", "low_hz is None, which"]),
+        ({"floor": float("inf")}, ["floor is inf, which is no number"]),
+        (
+            {"centre": "no", "log": ["ln"]},
+            ["centre is 'no', which is neither true nor false", "log is ['ln'], not one"],
+        ),
+        ({"power": True, "norm": 0}, ["power is True, not one of 1, 2", "norm is 0, not one of slaney, None"]),
+    ],
+)
+def test_values_of_another_kind_are_all_refused_at_once(changes, messages):
+    with pytest.raises(ConfigError) as caught:
+        MelSpec.from_facts({**PRESETS["hifigan-22k"].to_facts(), **changes})
+    assert caught.value.where == "mel"
+    assert all(message in str(caught.value) for message in messages)
+
+
+@pytest.mark.parametrize("facts", [[1], "small-16k", None, 3])
+def test_what_names_no_fields_is_no_specification(facts):
+    with pytest.raises(ConfigError, match="no mel specification"):
+        MelSpec.from_facts(facts)
+
+
 def test_facts_of_another_shape_are_refused_by_name():
     facts = PRESETS["vocos-24k"].to_facts()
     del facts["hop"]

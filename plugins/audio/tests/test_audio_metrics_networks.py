@@ -15,7 +15,9 @@ import torch
 from safetensors import safe_open
 
 import genkit_audio
-from genkit import Batch, ConfigError, DataError, GenkitError, PluginError
+from genkit import Batch, ConfigError, DataError, GenkitError, PluginError, evaluation
+from genkit_audio.data.config import DrumsConfig
+from genkit_audio.data.embedded import open_drums
 from genkit_audio.melspec import PRESETS
 from genkit_audio.metrics import agreement, extractors, nearest, opinion, silence
 from genkit_audio.metrics import config as options
@@ -250,19 +252,14 @@ def test_opinions_fall_with_noise_and_silence_has_one(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "package", "fix"),
-    [
-        ("distillmos", "distillmos", "pip install --no-deps distillmos"),
-        ("dnsmos", "speechmos", "pip install --no-deps speechmos"),
-        ("dnsmos", "onnxruntime", "pip install onnxruntime"),
-    ],
+    ("name", "package"), [("distillmos", "distillmos"), ("dnsmos", "speechmos"), ("dnsmos", "onnxruntime")]
 )
-def test_a_missing_listener_says_how_to_install_it(name, package, fix, monkeypatch):
+def test_a_missing_listener_says_how_to_install_it(name, package, monkeypatch):
     if package == "speechmos":
         pytest.importorskip("onnxruntime")
     monkeypatch.setitem(sys.modules, package, None)
     spec = next(spec for spec in metric_specs() if spec.name == f"audio.{name}")
-    with pytest.raises(PluginError, match=fix):
+    with pytest.raises(PluginError, match=rf"genkit-gan-audio\[mos\].*{package}"):
         resolve_name(spec.build)(resolve_name(spec.config)(), FACTS)
 
 
@@ -296,10 +293,36 @@ def test_nearest_distances_by_hand(monkeypatch):
     assert found.tolist() == pytest.approx([0.0], abs=1e-3)
     alone = nearest.nearest_distances(clips[:1], clips[2:])
     assert alone.tolist() == pytest.approx([6 / math.sqrt(frames)], rel=1e-4)
-    whole = nearest.nearest_distances(clips, clips, own=torch.arange(3))
+    number = torch.arange(3)
+    whole = nearest.nearest_distances(clips, clips, recordings=(number, number))
     monkeypatch.setattr(nearest, "BLOCK_NUMBERS", 1)
-    assert torch.allclose(nearest.nearest_distances(clips, clips, own=torch.arange(3)), whole)
+    assert torch.allclose(nearest.nearest_distances(clips, clips, recordings=(number, number)), whole)
     assert whole.tolist() == pytest.approx([0, 0, 6 / math.sqrt(frames)], abs=1e-3)
+    pair = torch.tensor([0, 0, 1])  # the first two are of one recording
+    found = nearest.nearest_distances(clips, clips, recordings=(pair, pair))
+    assert found.tolist() == pytest.approx([6 / math.sqrt(frames)] * 3, rel=1e-3)
+
+
+def test_copies_are_found_whatever_speeds_the_training_data_are_heard_at():
+    metric = nearest.build_nearest(options.NearestConfig(), FACTS)
+    own, between = (open_drums(DrumsConfig(speeds=speeds, held_out=0.0)) for speeds in ((1.0,), (0.98,)))
+    copies = evaluation.RealSamples(between, split="copies")
+    speeds = open_drums(DrumsConfig(speeds=(0.96, 1.0, 1.04), held_out=0.0))
+    found = metric(evaluation.RealSamples(speeds, split="train"), copies)
+    assert found["nearest_copies"] > 0.7
+    alone = metric(evaluation.RealSamples(own, split="train"), copies)
+    assert found["nearest_ratio"] < alone["nearest_ratio"] + 0.05
+    part = evaluation.RealSamples(speeds, split="train", indices=range(3, 30))
+    assert nearest.recordings_of(part).tolist() == [i // 3 for i in range(3, 30)]
+    assert metric(part, part)["nearest_copies"] == 1
+
+
+def test_windows_of_one_recording_are_rivals_where_there_is_no_other():
+    one = open_drums(DrumsConfig(limit=1, held_out=0.0, length=1024, crop="random", fade=0))
+    windows = evaluation.RealSamples(one, split="train")
+    assert len(one) > 1
+    assert nearest.recordings_of(windows).tolist() == list(range(len(one)))
+    assert nearest.recordings_of(Held(noise(3))).tolist() == [0, 1, 2]
 
 
 def test_nearest_takes_silence_and_refuses_what_it_can_not_compare():

@@ -100,3 +100,16 @@ def test_a_resolution_sees_a_louder_copy_as_convergence_and_logarithm_say():
     real = noise(0)
     value = MultiResolutionSTFT(resolutions=[(512, 128, 512)])(turn(2 * real, real)).item()
     assert value == pytest.approx(1 + 0.6931, rel=1e-3)
+
+
+def test_a_silent_row_does_not_drown_the_others():
+    term, made, real = MultiResolutionSTFT(), noise(0, 16), noise(1, 16)
+    heard = term(turn(made, real)).item()
+    real[3] = 0
+    loud = term(turn(made, real)).item()
+    made[3] *= 0.01  # 60 dB below full scale
+    assert term(turn(made, real)).item() < 2 * heard
+    assert loud < 100  # without a floor it is thirty times that
+    made.requires_grad_()
+    term(turn(made, real)).backward()
+    assert torch.isfinite(made.grad).all()

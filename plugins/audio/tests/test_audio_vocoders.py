@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from genkit.catalog import build_part, catalog
 from genkit.config import resolve_config
 from genkit.specs import resolve
 from genkit.training.phases import iterate
+from genkit_audio import fine_tuning
+from genkit_audio.melspec import PRESETS
 from genkit_audio.models import combined
 from genkit_audio.models.config import CombinedConfig, MultiBandConfig, MultiPeriodConfig, Shares
 from genkit_audio.models.vocos import Vocos
@@ -256,3 +259,33 @@ def test_published_weights_are_a_start_and_the_mel_beside_them_is_compared(tmp_p
     (tmp_path / "config.json").write_text(json.dumps({"sampling_rate": 16000, "hop_size": 200, "num_mels": 80}))
     with pytest.raises(ConfigError, match="hop: 256 here, 200 there"):
         experiment("audio.vocoder", **SMALL, init=str(file))
+
+
+@pytest.mark.parametrize(
+    ("said", "mel", "problems"),
+    [
+        ({"fmax": 12000}, {"high_hz": None}, []),
+        ({"fmax": None}, {"high_hz": 12000.0}, []),
+        ({"fmax": None}, {"high_hz": 8000.0}, ["high_hz: 8000.0 here, 12000.0 there"]),
+        ({"fmax": 8000}, {"high_hz": None}, ["high_hz: 12000.0 here, 8000 there"]),
+        ({"fmax": None}, {"norm": None, "scale": "htk", "floor": 1e-7, "centre": True}, [
+            "norm: None here, slaney there", "scale: htk here, slaney there", "floor: 1e-07 here, 1e-05 there",
+            "centre: True here, False there"]),
+        ({"fmax": 12000}, {"power": 2, "log": "log10"}, ["power: 2 here, 1 there", "log: log10 here, ln there"]),
+    ],
+)  # fmt: skip
+def test_a_config_beside_weights_says_and_implies_its_mel(tmp_path, said, mel, problems):
+    family = {"sampling_rate": 24000, "n_fft": 1024, "hop_size": 256, "win_size": 1024, "num_mels": 80, "fmin": 0}
+    (tmp_path / "config.json").write_text(json.dumps({**family, **said}))
+    spec = replace(PRESETS["hifigan-22k"], rate=24000, **{"high_hz": None, **mel})
+    try:
+        fine_tuning._check_config(tmp_path / "weights.pt", spec)
+        found = []
+    except ConfigError as error:
+        found = list(error.problems)
+    assert found == problems
+
+
+def test_a_config_of_another_family_implies_no_conventions(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"sampling_rate": 24000, "model_in_dim": 100}))
+    fine_tuning._check_config(tmp_path / "weights.pt", PRESETS["vocos-24k"])

@@ -21,11 +21,13 @@ from genkit import DataError
 from genkit_audio.data.config import SoundConfig
 from genkit_audio.data.files import Header, Source, read_header
 from genkit_audio.data.levels import levelled, trimmed
-from genkit_audio.data.resampling import read_at_rate, read_window, resampled_size, to_int16
+from genkit_audio.data.resampling import read_window, read_with_peak, resampled_size, to_int16
 from genkit_audio.data.windows import Cut, Window
 
-CACHE_FORMAT = "1"
+CACHE_FORMAT = "2"
 """Changes when what is cached is made in another way."""
+FULL = 1.001
+"""The level from which on a recording is louder than full scale."""
 ROUNDING = 0.05
 """Seconds by which a list's `stop` may pass the end of its recording."""
 
@@ -82,7 +84,7 @@ class Decoded:
 
     samples: Samples
     over: bool = False
-    """Whether some passed full scale and were clipped."""
+    """Whether the recording passes full scale, and was clipped."""
 
 
 def measure(clip: Clip, rate: int) -> Measured:
@@ -107,13 +109,18 @@ def decode(clip: Measured, config: SoundConfig) -> Decoded:
     place = _place(clip, config)
     if place is not None and place.exists():
         return Decoded(_mapped(place))
-    wave = read_at_rate(clip.clip.source, clip.header, clip.rate, start=start, stop=stop, channels=config.channels)
+    wave, loudest = read_with_peak(
+        clip.clip.source, clip.header, clip.rate, start=start, stop=stop, channels=config.channels
+    )
     if not len(wave):
         raise DataError(f"{clip.clip.source.name}: holds no samples", where="data")
     if config.trim_db is not None:
         wave = trimmed(wave, config.trim_db)
     wave = levelled(wave, config)
-    over = bool(np.abs(wave).max(initial=0.0) > 1.001)  # resampling alone may pass 1 by a little
+    peak = float(np.abs(wave).max(initial=0.0))
+    over = peak > 1 and loudest > FULL
+    if peak > 1 and not over:  # by resampling alone, as much as a fifth
+        wave = wave / np.float32(peak)
     samples = to_int16(wave)
     if place is None:
         return Decoded(samples, over)
@@ -124,8 +131,8 @@ def decode(clip: Measured, config: SoundConfig) -> Decoded:
 class ReadWindows:
     """Windows of clips, read when they are asked for: from their files, or from the cache where there is one.
 
-    With ``config.skip_broken`` the next one that can be read stands in for a broken one, so that an index always means
-    the same.
+    With ``config.skip_broken`` the next one that can be read stands in for a broken one, so that there are always as
+    many.
 
     Args:
         clips: the clips.
@@ -143,11 +150,15 @@ class ReadWindows:
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: int) -> Tensor:
+    def read(self, index: int) -> tuple[Tensor, int]:
+        """A window, int16 [size], and the index it has: that of the stand-in, whose label and starts are its own.
+
+        Raises DataError when the file is broken and nothing stands in for it.
+        """
         for step in range(len(self)):
-            place = self.places[(index + step) % len(self)]
+            place = (index + step) % len(self)
             try:
-                return torch.from_numpy(self._read(*place))
+                return torch.from_numpy(self._read(*self.places[place])), place
             except DataError as error:
                 if not self.config.skip_broken:
                     raise
@@ -197,7 +208,8 @@ def each(
         results = list(pool.map(attempt, given))
     broken = [one for one in results if isinstance(one, DataError)]
     if broken and not skip_broken:
-        more = f", and {len(broken) - 1} more" if len(broken) > 1 else ""
+        others = len({one.what for one in broken}) - 1  # a recording may be read at several speeds
+        more = f", and {others} more" if others else ""
         raise DataError(
             f"{broken[0].what}{more}",
             where=broken[0].where,

@@ -124,7 +124,7 @@ class HubConfig(SoundConfig):
     label: str = "auto"
     """The column of the labels; auto: the only column of class labels, if there is one; none: no labels."""
     streaming: bool = False
-    """Read the recordings while training instead of before it; without labels, `cache`, `held_out_split`."""
+    """Read the recordings while training instead of before it; without labels, `cache`, `held_out_split`, `speeds`."""
     sample: Count = 64
     """Streamed: of the first so many recordings, those held out are evaluated on."""
     buffer: Count = 1_000

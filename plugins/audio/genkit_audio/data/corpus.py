@@ -6,7 +6,7 @@ import hashlib
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from genkit import ConfigError, DataError, Random
@@ -47,23 +47,28 @@ def build(corpus: Corpus, config: SoundConfig) -> Sounds:
     options do not go together.
     """
     rate, mel = spec_of(config, corpus.rate)
+    if config.level_db is not None and config.loudness == "none":
+        raise ConfigError(
+            "a level is given, and clips are not brought to one",
+            where="data.level_db",
+            fix="--set data.loudness=peak or rms, or data.level_db=null",
+        )
     if not corpus.clips:
         raise DataError(f"{corpus.name}: holds no recordings", where="data.path")
     given = [corpus.clips[i] for i in spread(len(corpus.clips), config.limit)]
     clips, broken = each(lambda clip: measure(clip, rate), given, skip_broken=config.skip_broken)
     said = {**corpus.said, **check(clips, config, rate)}
-    in_memory = _fits(clips, config, corpus.name)
     apart = chosen_by_name(clips, config.held_out)
-
-    def part(side: bool) -> Part:
-        crop = "pieces" if side and config.crop == "random" else config.crop
-        length = config.held_out_length if side and config.held_out_length else config.length
-        chosen = [one for one, out in zip(clips, apart, strict=True) if out == side]
-        chosen = chosen if side else [one.at_speed(speed) for one in chosen for speed in config.speeds]
-        return Part(chosen, Cut(length, crop, config.short, config.fade), config, in_memory=in_memory)
-
-    parts = [part(False), part(True)]
-    broken += [fault for one in parts for fault in one.broken]
+    heard, unheard = ([one for one, out in zip(clips, apart, strict=True) if out == side] for side in (False, True))
+    cut = Cut(config.length, config.crop, config.short, config.fade)
+    whole = replace(cut, length=config.held_out_length or cut.length)
+    sides = (
+        ([one.at_speed(speed) for one in heard for speed in config.speeds], cut),
+        (unheard, replace(whole, crop="pieces") if cut.crop == "random" else whole),
+    )
+    in_memory = _fits(sides, config, corpus.name)
+    parts = [Part(chosen, cut, config, in_memory=in_memory) for chosen, cut in sides]
+    broken += {fault.what: fault for one in parts for fault in one.broken}.values()  # once, at whatever speeds
     if not len(parts[0]):
         raise DataError(
             f"{corpus.name}: of its {len(given)} clips none is left to train on"
@@ -73,6 +78,13 @@ def build(corpus: Corpus, config: SoundConfig) -> Sounds:
         )
     labelled = mel is None and clips[0].clip.label is not None
     classes = sorted({str(one.clip.label) for one in clips}) if labelled else []
+    if config.sampling == "labels" and not classes:
+        raise ConfigError(
+            "each label can not be drawn as often as the others: "
+            + ("with a mel there are no labels" if mel is not None else f"{corpus.name} has none"),
+            where="data.sampling",
+            fix="--set data.sampling=duration or clips",
+        )
     said |= _counts(parts, config, len(broken))
     said = {what: count for what, count in said.items() if count}
     _say(corpus.source, said, broken)
@@ -88,8 +100,8 @@ def build(corpus: Corpus, config: SoundConfig) -> Sounds:
     if classes:
         facts["label_counts"] = parts[0].label_counts(classes, weights)
     if mel is not None:
-        unheard = parts[1] if len(parts[1]) else parts[0]
-        known = Preparation(facts)(unheard.some(KNOWN_MELS), rng=Random(0)).condition
+        shown = parts[1] if len(parts[1]) else parts[0]
+        known = Preparation(facts)(shown.some(KNOWN_MELS), rng=Random(0)).condition
         assert known is not None, "the facts name a mel"
         facts["mels"] = pack_mels(known)
     about: dict[str, Any] = {"licence": corpus.licence}
@@ -195,18 +207,19 @@ def check(clips: Sequence[Measured], config: SoundConfig, rate: int) -> dict[str
     return {f"clips {reduced}": len(several), f"clips upsampled to {rate} Hz": len(low)}
 
 
-def _fits(clips: Sequence[Measured], config: SoundConfig, name: str) -> bool:
-    """Whether the windows can be held in memory. Raises ConfigError when not and yet whole clips are needed."""
-    twice = 2 if config.crop == "random" else 1
-    size = sum(max(one.samples, config.length) if twice == 2 else config.length for one in clips) * twice * 2
+def _fits(sides: Sequence[tuple[Sequence[Measured], Cut]], config: SoundConfig, name: str) -> bool:
+    """Whether the windows of both parts, at all speeds, can be held in memory. Raises ConfigError when not and yet
+    whole clips are needed."""
+    size = 2 * sum(len(cut.windows(one.samples)) * cut.size for clips, cut in sides for one in clips)
     if size <= MEMORY_BYTES:
         return True
+    kept = 2 * sum(one.samples for clips, _ in sides for one in clips)
     if config.cache is None and (config.trim_db is not None or config.loudness != "none"):
         raise ConfigError(
             f"{name}: {size / 2**30:.1f} GiB of windows are too much for the memory, and to trim or level a clip it "
             "must be read whole",
             where="data.cache",
-            fix=f"--set data.cache=FOLDER, which takes {size / twice / 2**30:.1f} GiB",
+            fix=f"--set data.cache=FOLDER, which takes {kept / 2**30:.1f} GiB",
         )
     return False
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from genkit import Batch, ConfigError, DataError, PluginError, Random, StreamedDataset
-from genkit_audio.data.clips import Clip, measure
+from genkit_audio.data.clips import Clip, each, measure
 from genkit_audio.data.config import HubConfig
 from genkit_audio.data.corpus import Corpus, build, check, fraction, spread
 from genkit_audio.data.files import BytesSource, FileSource, Source
@@ -32,6 +33,8 @@ class TableSource:
     column: str
     row: int
     title: str
+    by_row: bool = False
+    """Whether its name is not its own."""
 
     @property
     def name(self) -> str:
@@ -40,7 +43,8 @@ class TableSource:
     @cached_property
     def key(self) -> str:
         """Read once, since the row's content comes with it."""
-        return self._stored().key
+        key = self._stored().key
+        return f"{key}, row {self.row}" if self.by_row else key
 
     def open(self) -> str | IO[bytes]:
         return self._stored().open()
@@ -105,10 +109,10 @@ class StreamedSounds(StreamedDataset):
     def _windows(self, table: Any) -> Iterator[Stored]:
         """All windows of the recordings that are not held out."""
         for row in table:
-            clip = _clip(_source(row[self.column], self.config.path), self.config)
-            if clip.held_out:
-                continue
             try:
+                clip = _clip(row[self.column], self.config)
+                if clip.held_out:
+                    continue
                 measured = measure(clip, self.facts["rate"])
                 check([measured], self.config, self.facts["rate"])
                 part = Part([measured], self._cut, replace(self.config, skip_broken=False), in_memory=True)
@@ -155,6 +159,7 @@ def _open_stream(config: HubConfig) -> StreamedSounds:
         "held_out_split": config.held_out_split is not None,
         "label": config.label not in ("auto", "none"),
         "sampling": config.sampling != "duration",
+        "speeds": set(config.speeds) != {1.0},
     }
     for option in [option for option, given in refused.items() if given]:
         raise ConfigError(f"`{option}` does not go with streaming", where=f"data.{option}")
@@ -167,28 +172,52 @@ def _open_stream(config: HubConfig) -> StreamedSounds:
 def _first(table: Any, column: str, config: HubConfig) -> Corpus:
     """The first recordings of a stream."""
     count = min(config.sample, config.limit or config.sample)
-    clips = [_clip(_source(row[column], config.path), config) for row in islice(table, count)]
-    return Corpus(source="audio.hub", name=config.path, licence="yours", clips=clips)
+    rows = (row[column] for row in islice(table, count))
+    clips, empty = each(lambda value: _clip(value, config), list(rows), skip_broken=config.skip_broken)
+    said = {"rows without a recording left out": len(empty)}
+    return Corpus(source="audio.hub", name=config.path, licence="yours", clips=clips, said=said)
 
 
-def _clip(source: Source, config: HubConfig) -> Clip:
-    """A recording of a stream, which is held out by its name or content alone."""
-    return Clip(source, held_out=fraction(source.key) < config.held_out)
+def _clip(value: Any, config: HubConfig) -> Clip:
+    """A recording of a stream, which is held out by its name and content alone: others of its name may come later."""
+    source = _source(value, config.path)
+    name = f"{source.key} {source.version()}" if isinstance(source, BytesSource) else source.key
+    return Clip(source, held_out=fraction(name) < config.held_out)
 
 
 def _clips(config: HubConfig, split: str, held_out: bool | None) -> list[Clip]:
     table, column = _recordings(config, split)
     label = _label_column(table, config)
-    labels: Sequence[Any] = [None] * len(table)
-    if label is not None:
-        names = getattr(table.features[label], "names", None)  # of a ClassLabel
-        labels = [str(value) if names is None else names[value] for value in table[label]]
-    rows = spread(len(table), config.limit)
+    labels = None if label is None else table[label]
+    names = None if label is None else getattr(table.features[label], "names", None)  # of a ClassLabel
     alone = table.select_columns([column])
-    return [
-        Clip(TableSource(alone, column, row, f"{config.path} ({split})"), label=labels[row], held_out=held_out)
-        for row in rows
-    ]
+    keys = [None if path is None else _key(path) for path in _paths(alone, column)]
+    often = Counter(keys)
+    clips = []
+    for row in spread(len(table), config.limit):
+        by_row = keys[row] is not None and often[keys[row]] > 1
+        source = TableSource(alone, column, row, f"{config.path} ({split})", by_row)
+        own = None if labels is None else _label(labels[row], names, source.name)
+        clips.append(Clip(source, label=own, held_out=held_out))
+    return clips
+
+
+def _paths(table: Any, column: str) -> Iterator[str | None]:
+    """The path of each recording, where it has one; their bytes are not read."""
+    for batch in table.with_format("arrow").iter(1_000):
+        for chunk in batch[column].chunks:
+            yield from chunk.field("path").to_pylist()
+
+
+def _label(value: Any, names: Sequence[str] | None, row: str) -> str:
+    """A cell of the column of labels, as a name."""
+    if value is None or (names is not None and not 0 <= value < len(names)):
+        raise DataError(
+            f"{row}: has no label" + ("" if value is None else f", but {value}"),
+            where="data.label",
+            fix="--set data.label=none, or leave such rows out of the dataset",
+        )
+    return str(value) if names is None else names[value]
 
 
 def _recordings(config: HubConfig, split: str) -> tuple[Any, str]:
@@ -249,4 +278,10 @@ def _source(value: Any, name: str) -> Source:
         return BytesSource(f"{name} ({os.path.basename(path)})" if path else name, key, content)
     if not path:
         raise DataError(f"{name}: has a row without a recording", where="data.audio")
-    return FileSource(os.path.dirname(path), os.path.basename(path))
+    return FileSource(str(Path(path).parents[_key(path).count("/")]), _key(path))
+
+
+def _key(path: str) -> str:
+    """The last three parts of a path, which it has wherever the dataset lies."""
+    place = Path(path)
+    return "/".join(place.relative_to(place.anchor).parts[-3:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genkit_audio.data.clips import Measured, ReadWindows, Samples, decode, each
 from genkit_audio.data.config import SoundConfig
-from genkit_audio.data.sounds import Sounds
+from genkit_audio.data.sounds import Sounds, read_window
 from genkit_audio.data.windows import Cut, Window
 
 
@@ -55,10 +55,10 @@ class Part:
             return _Loaded(clip, count, windows, np.stack(rows), decoded.over)
 
         loaded, self.broken = each(load, clips, skip_broken=config.skip_broken)
-        self.silent = sum(not one.samples for one in loaded)
+        self.silent = len(_once(one for one in loaded if not one.samples))
         self._clips = [one for one in loaded if one.samples]
-        self.over = sum(one.over for one in self._clips)
-        self.short = sum(one.samples < cut.length for one in self._clips)
+        self.over = len(_once(one for one in self._clips if one.over))
+        self.short = len(_once(one for one in self._clips if one.samples < cut.length))
         places = [(number, window) for number, one in enumerate(self._clips) for window in one.windows]
         self._owners = torch.tensor([number for number, _ in places], dtype=torch.int64)
         self._starts = torch.tensor([window.starts for _, window in places], dtype=torch.int32)
@@ -80,9 +80,14 @@ class Part:
     def some(self, count: int) -> dict[str, Tensor]:
         """At most so many stored windows, evenly over all of them, as a batch."""
         count = min(count, len(self))
-        rows = [i * len(self) // count for i in range(count)]
-        found = {"wave": torch.stack([self._windows[i] for i in rows])}
-        return found | ({"starts": self._starts[rows]} if self.has_starts else {})
+        waves, rows = zip(*(read_window(self._windows, i * len(self) // count) for i in range(count)), strict=True)
+        return {"wave": torch.stack(waves)} | ({"starts": self._starts[list(rows)]} if self.has_starts else {})
+
+    def recordings(self) -> Tensor:
+        """Which recording each window is of, int64 [N]: the first, the second, and so on."""
+        numbers: dict[str, int] = {}
+        own = [numbers.setdefault(one.clip.clip.source.key, len(numbers)) for one in self._clips]
+        return torch.tensor(own, dtype=torch.int64)[self._owners]
 
     def labels(self, classes: Sequence[str]) -> Tensor:
         """The label of each window, int64 [N]."""
@@ -115,7 +120,13 @@ class Part:
             self._windows,
             starts=self._starts if self.has_starts else None,
             labels=self.labels(classes) if classes else None,
+            recordings=self.recordings(),
             facts=facts,
-            seconds=sum(one.samples for one in self._clips) / facts["rate"],
+            seconds=sum(one.samples / one.clip.rate for one in _once(self._clips)),
             **about,
         )
+
+
+def _once(clips: Iterable[_Loaded]) -> list[_Loaded]:
+    """One of each clip, at however many speeds it is heard."""
+    return list({id(one.clip.clip): one for one in clips}.values())

@@ -28,14 +28,21 @@ def read_at_rate(
 
     Raises DataError, naming the file, when it can not be read.
     """
-    blocks = read_blocks(source, start, stop, channels=channels)
-    if header.rate == rate:
-        pieces = list(blocks)
-    else:
-        stream = soxr.ResampleStream(header.rate, rate, 1, dtype="float32")
-        pieces = [stream.resample_chunk(block) for block in blocks]
+    return read_with_peak(source, header, rate, start=start, stop=stop, channels=channels)[0]
+
+
+def read_with_peak(
+    source: Source, header: Header, rate: int, *, start: int = 0, stop: int | None = None, channels: Channels = "mix"
+) -> tuple[Wave, float]:
+    """As `read_at_rate`, and the highest level that the recording itself has there: resampling overshoots it."""
+    peak, pieces = 0.0, []
+    stream = None if header.rate == rate else soxr.ResampleStream(header.rate, rate, 1, dtype="float32")
+    for block in read_blocks(source, start, stop, channels=channels):
+        peak = max(peak, float(np.abs(block).max(initial=0.0)))
+        pieces.append(block if stream is None else stream.resample_chunk(block))
+    if stream is not None:
         pieces.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
-    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32), peak
 
 
 def read_window(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, Protocol
 
 import torch
@@ -25,8 +26,13 @@ class StoredWindows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Tensor:
-        """int16 [size]."""
+    def read(self, index: int) -> tuple[Tensor, int]:
+        """Window `index`, int16 [size], or another that stands in for it where it is broken; and that one's index."""
+
+
+def read_window(windows: Tensor | StoredWindows, index: int) -> tuple[Tensor, int]:
+    """As `StoredWindows.read`, of windows that may be in memory."""
+    return (windows[index], index) if isinstance(windows, Tensor) else windows.read(index)
 
 
 class Preparation:
@@ -73,6 +79,7 @@ class Sounds(Dataset):
         windows: int16 [N, size] in memory, or anything that reads one at a time.
         starts: int32 [N], at how many places of its window an example may begin; None: at the first alone.
         labels: int64 [N], or None.
+        recordings: int64 [N], which recording each window is of.
         facts: see `genkit_audio.facts.AudioFacts`.
         weights: float64 [N], how often each window is drawn; None: each once an epoch.
         seconds: how long the clips are together.
@@ -92,6 +99,7 @@ class Sounds(Dataset):
         *,
         starts: Tensor | None,
         labels: Tensor | None,
+        recordings: Tensor,
         facts: Mapping[str, Any],
         weights: Tensor | None,
         seconds: float,
@@ -104,6 +112,7 @@ class Sounds(Dataset):
         if len(windows) == 0:
             raise DataError(f"{name}: there is no sound to train on", where="data")
         self.windows, self.starts, self.labels, self.weights = windows, starts, labels, weights
+        self.recordings = recordings
         self.facts, self.seconds = facts, seconds
         self.name, self.licence, self.said, self._held_out = name, licence, dict(said or {}), held_out
         self._prepare = Preparation(facts, gain_db)
@@ -112,9 +121,10 @@ class Sounds(Dataset):
         return len(self.windows)
 
     def read(self, index: int) -> Stored:
-        """One window, as `Stored`. Raises DataError when its file is broken."""
+        """One window, as `Stored`. Raises DataError when its file is broken and nothing stands in for it."""
+        wave, index = read_window(self.windows, index)
         return self._stored(
-            self.windows[index],
+            wave,
             None if self.starts is None else self.starts[index],
             None if self.labels is None else self.labels[index],
         )
@@ -129,6 +139,15 @@ class Sounds(Dataset):
         """Waveforms [B, length] in [-1, 1]; the condition is their log-mel [B, bands, length / hop], labels int64 [B],
         or None."""
         return self._prepare(stored, rng=rng)
+
+    def still(self) -> Sounds:
+        """The same windows, each example at the beginning of its own and as loud as it is."""
+        if self.starts is None and self._prepare.gain_db is None:
+            return self
+        found = copy(self)
+        found.starts = None if self.starts is None else torch.ones_like(self.starts)
+        found._prepare = Preparation(self.facts)
+        return found
 
     def held_out(self) -> Sounds | None:
         return self._held_out

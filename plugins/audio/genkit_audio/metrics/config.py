@@ -102,8 +102,8 @@ class NearestConfig:
     """How near samples are to the training set."""
 
     quantile: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    """A sample counts as a copy when it is nearer to the training set than this share of the training clips are to
-    another one."""
+    """A sample counts as a copy when it is nearer to the training set than this share of the training clips are to one
+    of another recording."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from genkit_audio.metrics.waves import package_file
 
-INSTALL = "pip install --no-deps distillmos==0.9.1"
+INSTALL = 'pip install "genkit-gan-audio[mos]", or all that is used of it: pip install --no-deps distillmos==0.9.1'
 RATE = 16000
 LENGTH = 122880
 """Samples that are heard at once, 7.68 s."""

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genkit import Batch, DataError, Extractor, Metric, Samples
+from genkit import Batch, DataError, Extractor, Metric, Samples, evaluation
+from genkit_audio.data.sounds import Sounds
 from genkit_audio.facts import AudioFacts
 from genkit_audio.mel import MelSpectrogram
 from genkit_audio.melspec import MelSpec
@@ -52,14 +53,14 @@ class LogMel(Extractor):
         return torch.where(silent, LOWEST_DB, (level - loudest).clamp(min=LOWEST_DB)).flatten(1)
 
 
-def nearest_distances(clips: Tensor, others: Tensor, *, own: Tensor | None = None) -> Tensor:
+def nearest_distances(clips: Tensor, others: Tensor, *, recordings: tuple[Tensor, Tensor] | None = None) -> Tensor:
     """The distance [N] from each of `clips` to the nearest of `others`, in dB root mean square, when the clip may be
     moved by up to three frames.
 
     Args:
         clips: `LogMel` features [N, F · 40].
         others: the same [M, F · 40].
-        own: for each clip the index [N] of the one among `others` that it is, and is not compared with.
+        recordings: which recording each of `clips` [N] and of `others` [M] is of; those of one are not compared.
     """
     found = []
     for start in range(0, len(clips), max(1, BLOCK_NUMBERS // clips.shape[1])):
@@ -68,8 +69,9 @@ def nearest_distances(clips: Tensor, others: Tensor, *, own: Tensor | None = Non
         for shift in range(-SHIFT, SHIFT + 1):
             # centred, so that the squares that cancel are small
             best = torch.minimum(best, torch.cdist(moved(rows, shift) - LOWEST_DB / 2, others - LOWEST_DB / 2))
-        if own is not None:
-            best[torch.arange(len(rows)), own[start : start + len(rows)]] = math.inf
+        if recordings is not None:
+            ours, theirs = recordings
+            best[ours[start : start + len(rows), None] == theirs] = math.inf
         found.append(best.amin(1))
     return torch.cat(found) / math.sqrt(clips.shape[1])
 
@@ -80,14 +82,16 @@ def moved(features: Tensor, frames: int) -> Tensor:
 
 
 class Nearest(Metric):
-    """The share of samples that are nearer to a training clip than nearly all training clips are to each other, and the
-    median distance as a ratio of that between training clips.
+    """The share of samples that are nearer to a training clip than nearly all training clips are to those of other
+    recordings, and the median distance as a ratio of that between training clips.
 
-    Each training clip is compared as the data give it now: of a long one that is cropped by chance, one crop.
+    Clips of one recording, or of one at several speeds, may be copies of each other and are not compared. Where the
+    data are one recording, or do not tell, each clip counts as one. Data that are cropped by chance are compared window
+    by window, each from its beginning (`genkit.Dataset.still`).
 
     Args:
         rate: of the data, Hz.
-        quantile: a copy is nearer than this share of the training clips are to another one.
+        quantile: a copy is nearer than this share of the training clips are to one of another recording.
     """
 
     reference: Literal["held-out", "train"] = "train"
@@ -104,7 +108,8 @@ class Nearest(Metric):
         if training.shape[1] != samples.shape[1]:
             raise DataError("audio.nearest compares samples with training clips, and they differ in length")
         rivals = torch.tensor(choose(len(training), RIVALS, 0))
-        between = nearest_distances(training[rivals], training, own=rivals)
+        known = recordings_of(real)
+        between = nearest_distances(training[rivals], training, recordings=(known[rivals], known))
         distances = nearest_distances(samples, training)
         copies = distances <= torch.quantile(between, self.quantile)
         ratio = distances.median() / between.median().clamp(min=1e-6)
@@ -115,9 +120,18 @@ class Nearest(Metric):
             "nearest": f"log-mel, {BANDS} bands, {-LOWEST_DB:g} dB below each clip's loudest point, "
             f"moved by up to {SHIFT} frames of {self.extractor.spec.hop} samples",
             "nearest_copies": f"nearer than the {self.quantile:.1%} quantile of the distances of {RIVALS} training "
-            "clips, or all of fewer, to their nearest other one",
+            "clips, or all of fewer, to their nearest one of another recording",
             "nearest_ratio": "median distance over that of training clips",
         }
+
+
+def recordings_of(samples: Samples) -> Tensor:
+    """Which recording each clip is of, int64 [N]; each of its own, where the data are one, or do not tell."""
+    if isinstance(samples, evaluation.RealSamples) and isinstance(samples.data, Sounds):
+        found = samples.data.recordings[samples.indices]
+        if bool((found != found[0]).any()):
+            return found
+    return torch.arange(samples.count)
 
 
 def build_nearest(config: NearestConfig, facts: Mapping[str, Any]) -> Nearest:

@@ -18,7 +18,7 @@ from genkit_audio.metrics.waves import Waves, choose, package_file, parts, read_
 
 REFERENCE: Literal["train"] = "train"
 """There is none; but so the floor is that of the held-out clips, which are as long as the samples."""
-DNSMOS_INSTALL = "pip install onnxruntime && pip install --no-deps speechmos==0.0.1.1"
+DNSMOS_INSTALL = 'pip install "genkit-gan-audio[mos]", or onnxruntime and speechmos==0.0.1.1 alone'
 DNSMOS_RATE, DNSMOS_SAMPLES = 16000, 144160
 """What DNSMOS hears at once, 9.01 s."""
 DNSMOS_CURVES = {

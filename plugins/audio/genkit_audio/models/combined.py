@@ -17,8 +17,10 @@ from genkit_audio.models.wave_critics import Ensemble, period_critics, scale_cri
 
 
 def build_combined(config: CombinedConfig, facts: Mapping[str, Any]) -> Ensemble:
-    """The critic for the data that `facts` describe. Raises ConfigError when the config names none."""
-    classes = label_count(AudioFacts.of(facts))
+    """The critic for the data that `facts` describe. Raises ConfigError when the config names none, or their sounds are
+    too short for one."""
+    about = AudioFacts.of(facts)
+    classes = label_count(about)
     kinds: dict[str, list[nn.Module]] = {}
     if config.multi_period is not None:
         kinds["multi_period"] = period_critics(config.multi_period, classes)
@@ -29,6 +31,7 @@ def build_combined(config: CombinedConfig, facts: Mapping[str, Any]) -> Ensemble
     if config.multi_band is not None:
         kinds["multi_band"] = band_critics(config.multi_band, classes)
     if config.frames is not None:
+        config.frames.check_length(about.length, where="model.critic.frames")
         kinds["frames"] = frames_critics(config.frames, classes)
     if not kinds:
         raise ConfigError("a combined critic of no critics", where="model.critic", fix="--set model.critic.frames={}")

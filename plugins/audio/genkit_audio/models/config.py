@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from genkit import ConfigError
+
 Count = Annotated[int, Field(ge=1)]
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
 Size = Annotated[int, Field(ge=2, multiple_of=2)]
@@ -209,6 +211,17 @@ class FramesCriticConfig:
     penalised: Literal["spectra", "wave"] = "spectra"
     """What a gradient penalty differentiates by: the spectra as the critic hears them, or the wave. Within
     ``audio.combined`` it is the wave."""
+
+    def check_length(self, samples: int, *, where: str) -> None:
+        """Raises ConfigError when sounds of so many samples have too few frames for it; `where` is its own key."""
+        for fft in self.ffts:
+            frames = samples // max(1, fft // self.overlap)
+            if frames < 1 << (self.layers - 1):
+                raise ConfigError(
+                    f"{frames} frames of a transform of {fft} can not be halved {self.layers - 1} times",
+                    where=f"{where}.layers",
+                    fix=f"--set {where}.layers={max(1, frames.bit_length())}",
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -220,13 +220,6 @@ def build_multi_band(config: MultiBandConfig, facts: Mapping[str, Any]) -> Ensem
 def build_frames_critic(config: FramesCriticConfig, facts: Mapping[str, Any]) -> Ensemble:
     """The critic for the data that `facts` describe. Raises ConfigError when their sounds are too short for it."""
     about = AudioFacts.of(facts)
-    for fft in config.ffts:
-        frames = about.length // max(1, fft // config.overlap)
-        if frames < 1 << (config.layers - 1):
-            raise ConfigError(
-                f"{frames} frames of a transform of {fft} can not be halved {config.layers - 1} times",
-                where="model.critic.layers",
-                fix=f"--set model.critic.layers={max(1, frames.bit_length())}",
-            )
+    config.check_length(about.length, where="model.critic")
     members = _frames_critics(config, label_count(about))
     return FramesEnsemble(members, about.length) if config.penalised == "spectra" else Ensemble(list(members))
