@@ -16,9 +16,11 @@ from genkit.resolution import Resolution
 from genkit.schema import schema
 from genkit.settings import DataConfig, Part, RecipeConfig
 from genkit.specs import DatasetSpec, RecipeSpec
+from genkit.validation import shown
 
 __all__ = [
-    "RESUMABLE", "difference", "read_config_file", "resolve_config", "resolve_data", "schema", "to_dict", "to_yaml",
+    "RESUMABLE", "difference", "read_config_file", "resolve_config", "resolve_data", "schema", "seed_in", "to_dict",
+    "to_yaml",
 ]  # fmt: skip
 
 RESUMABLE = frozenset(
@@ -42,7 +44,8 @@ def resolve_config(
 
     Args:
         spec: the recipe.
-        files: YAML files, the later over the earlier; their keys ``recipe`` and ``seed`` are no settings.
+        files: YAML files, the later over the earlier; their keys ``recipe`` and ``seed`` are no settings (`seed_in`
+            reads the seed).
         overrides: ``a.b=v``, the value in YAML.
         values: nested values; keys of the first level may be dotted.
 
@@ -73,6 +76,24 @@ def resolve_config(
     resolution = Resolution(offers, cls, name=spec.name, presets=presets, problems=problems, fix=fix)
     config: RecipeConfig = resolution.of(layers)
     return replace(config, penalties=Penalties(config.penalties, resolution.removed))
+
+
+def seed_in(files: Sequence[Path]) -> int | None:
+    """The seed that a config file names, the later over the earlier; None where none does.
+
+    Raises ConfigError for one that is no whole number.
+    """
+    seed: int | None = None
+    for layer in (file_layer(Path(path)) for path in files):
+        given = layer.values.get("seed")
+        if given is None:
+            continue
+        if isinstance(given, bool) or not isinstance(given, int):
+            raise ConfigError(
+                f"a seed is a whole number, and this is {shown(given)}", where=layer.place(("seed",)), fix="seed: 0"
+            )
+        seed = given
+    return seed
 
 
 def resolve_data(spec: DatasetSpec, *, values: Mapping[str, Any], overrides: Sequence[str] = ()) -> Part:

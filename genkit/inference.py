@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves, tree_map, tree_structure
 
 from genkit.assembly import conditions_for, writer_for
 from genkit.catalog import build_part, catalog
@@ -60,8 +60,8 @@ class Sampler:
         Args:
             count: how many.
             seed: sample i of a seed is the same whatever `count` is, up to rounding.
-            condition: ``{"label": "7"}`` as on the command line, or a pytree of tensors [count, ...]; None draws
-                conditions as the data has them.
+            condition: ``{"label": "7"}`` as on the command line, or a pytree of tensors [count, ...] as the data's
+                conditions are; None draws conditions as the data has them.
             sampling: what the generator lets a person set, such as ``temperature=0.8``.
 
         Raises UsageError for a condition or a setting that the generator does not take.
@@ -158,12 +158,22 @@ class Sampler:
             return None
         if self.conditions is None:
             raise UsageError("this generator takes no condition", where="--condition")
-        if isinstance(asked, Mapping):
+        if isinstance(asked, Mapping) and not self._is_batch(asked):
             return self.conditions.parse(asked, count)
         sizes = {len(leaf) for leaf in tree_leaves(asked)}
         if sizes != {count}:
             raise UsageError(f"the condition has {sorted(sizes)} rows for {count} samples")
         return asked
+
+    def _is_batch(self, asked: Mapping[str, Any]) -> bool:
+        """True when a mapping is a batch of conditions, of the very keys that the data's have, and no words for one."""
+        if not all(isinstance(leaf, Tensor) for leaf in tree_leaves(asked)):
+            return False
+        assert self.conditions is not None
+        drawn = self.conditions.draw(1, rng=Random(0, self.device))
+        if not isinstance(drawn, Mapping) or set(drawn) != set(asked):
+            return False
+        return all(tree_structure(asked[key]) == tree_structure(drawn[key]) for key in drawn)
 
     def write(self, batch: Batch, directory: str | Path, *, kind: str | None = None) -> list[Path]:
         """One file a sample, of another kind than the modality's own where `kind` says so, such as ``flac``. Raises

@@ -14,7 +14,8 @@ from genkit.fields import plain
 Where = tuple[str, ...]
 
 RESERVED = ("recipe", "seed")
-"""Top-level keys of a config file that are no settings: a run's ``config.yaml`` holds them."""
+"""Top-level keys of a config file that are no settings: a run's ``config.yaml`` holds them. Another recipe's file is
+refused; the seed is the run's where the command names none."""
 
 
 @dataclass(frozen=True)

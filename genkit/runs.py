@@ -11,13 +11,16 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from genkit.errors import CheckpointError, UsageError
+
+LOOKED_AT = 0.5
+"""Seconds for which a lock that is held may be no trainer's, but that of a process that looks whether one trains."""
 
 Status = Literal["running", "done", "stopped", "failed", "interrupted"]
 
@@ -49,6 +52,7 @@ class Run:
         self.recipe = recipe
         self.seed = seed
         self._locked = False
+        self._made: list[Path] = []
 
     @classmethod
     def create(
@@ -75,11 +79,28 @@ class Run:
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file, not a directory", where="--out")
         run = cls(path, recipe=recipe, seed=seed)
-        for directory in (run.samples, run.checkpoints):
-            directory.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / "environment.json", json.dumps(environment, indent=2) + "\n")
-        write_atomically(path / "config.yaml", config)
+        files = {"environment.json": json.dumps(environment, indent=2) + "\n", "config.yaml": config}
+        wanted = [path, run.samples, run.checkpoints, *(path / name for name in (".lock", *files))]
+        run._made = [one for one in wanted if not one.exists()]
+        try:
+            for directory in (run.samples, run.checkpoints):
+                directory.mkdir(parents=True, exist_ok=True)
+            for name, text in files.items():
+                write_atomically(path / name, text)
+        except BaseException:
+            run.discard()
+            raise
         return run
+
+    def discard(self) -> None:
+        """Remove what `create` made here, for a run that could not be set up. What was there before stays."""
+        for path in reversed(self._made):
+            with suppress(OSError):  # such as a directory that something else was put into
+                if path.is_dir():
+                    path.rmdir()
+                else:
+                    path.unlink(missing_ok=True)
+        self._made = []
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
@@ -179,38 +200,74 @@ class Run:
 
         Raises UsageError when another process does. A killed process leaves no lock.
         """
-        try:
-            import fcntl
-        except ImportError:  # no advisory locks on this system: two trainers in one directory stay the user's to avoid
-            yield
-            return
         if self._locked:
             yield
             return
         with (self.path / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise UsageError(f"another process is training in {self.path}") from error
+            latest = time.monotonic() + LOOKED_AT
+            while not _lock(file, alone=True):
+                if time.monotonic() > latest:
+                    raise UsageError(f"another process is training in {self.path}")
+                time.sleep(0.02)
+            _held.add(file)
             self._locked = True
             try:
                 yield
             finally:
+                _held.discard(file)
                 self._locked = False
 
     def is_locked(self) -> bool:
-        """True while a process trains here."""
+        """True while a process trains here, as far as this user can see. It leaves nothing behind."""
         try:
-            with self.locked():
-                return False
-        except UsageError:
-            return True
+            with (self.path / ".lock").open() as file:
+                return not _lock(file, alone=False)
+        except OSError:  # there is none, or it is another user's
+            return False
+
+
+def _lock(file: IO[str], *, alone: bool) -> bool:
+    """Lock an open file until it is closed, alone or with others that look. False when another holds it."""
+    try:
+        import fcntl
+    except ImportError:  # no advisory locks on this system: two trainers in one directory stay the user's to avoid
+        return True
+    try:
+        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+_held: set[IO[str]] = set()
+"""The open lock files of this process."""
+
+
+def _let_go() -> None:
+    """In a forked child, such as a loader process: close the lock files, or they stay locked until it ends too."""
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def fresh_path(recipe: str | None, root: Path | None = None) -> Path:
     """``runs/<recipe>-<utc>-<id>``, which does not exist yet."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     return (root or Path("runs")) / f"{recipe or 'run'}-{stamp}-{secrets.token_hex(2)}"
+
+
+def check_place(out: str | Path | None, resume: object) -> None:
+    """Raise UsageError when there is no directory that ``--resume auto`` could go on with."""
+    if resume == "auto" and out is None:
+        raise UsageError(
+            "--resume auto goes on with what --out holds, and there is no --out: each time it would be a new run",
+            where="--resume",
+            fix="give --out DIR, or --resume never",
+        )
 
 
 def list_runs(directory: Path) -> list[RunSummary]:

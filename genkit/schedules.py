@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from genkit.errors import ConfigError
+from genkit.bounds import AT_LEAST_0, FINITE, BoundsError, check_bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class Ramp:
     The cosine form is v(n) = start + ½(1 - cos(πn/N))(end - start), as R3GAN's burn-in (Huang et al. 2024) uses it; the
     exponential one start·(end/start)^(n/N), a rate times the same factor after every so many samples.
 
-    Raises ConfigError when an exponential ramp would pass through 0.
+    Raises ConfigError when a length is negative, and when an exponential ramp would pass through 0.
     """
 
     start: float
@@ -31,11 +31,12 @@ class Ramp:
     """Samples of linear rise from 0 to `start` before the ramp begins."""
 
     def __post_init__(self) -> None:
+        check_bounds(self, (AT_LEAST_0, "over warmup"), (FINITE, "start end"))
         if self.shape == "exponential" and self.start * self.end <= 0:
-            raise ConfigError(
-                f"an exponential ramp from {self.start:g} to {self.end:g} would pass through 0",
-                where="shape",
-                fix="give both ends the same sign, or shape: linear",
+            through = f"an exponential ramp from {self.start:g} to {self.end:g} would pass through 0"
+            raise BoundsError(
+                f"this ramp can not be: {through}",
+                fields={"shape": f"{through}; give both ends the same sign, or shape: linear"},
             )
 
     def at(self, samples: float) -> float:

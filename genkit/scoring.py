@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,10 @@ def evaluate(
         device: where to draw and to compute features.
         sampling: what the generator lets a person set, such as ``temperature=0.8``.
 
-    Raises UsageError when the recipe has no metrics, and what `load` and the dataset raise.
+    Raises UsageError for fewer than two samples or a recipe without metrics, and what `load` and the dataset raise.
     """
+    if count is not None and count < 2:
+        raise UsageError(f"can not evaluate {count} samples", where="--count", fix="ask for two or more")
     found = Run.open(run)
     spec, config = recipe_of(found)
     sampler = load(run, checkpoint=checkpoint, device=device)
@@ -49,7 +51,9 @@ def evaluate(
     check_facts(found.checkpoint(checkpoint), experiment.data)
     if not experiment.metrics:
         raise UsageError(f"{found.recipe} has no metrics to evaluate", fix="name some under `metrics` in its config")
-    return scores_of(sampler, experiment, count=count or config.train.eval_samples, seed=seed, sampling=sampling)
+    if count is None:
+        count = config.train.eval_samples
+    return scores_of(sampler, experiment, count=count, seed=seed, sampling=sampling)
 
 
 def scores_of(
@@ -101,6 +105,9 @@ class Scorer(Observer):
     def __init__(self, config: RecipeConfig) -> None:
         self.config = config
         self.scores: list[Score] = []
+
+    def measures(self, trainer: Trainer) -> Collection[str]:
+        return {name for metric in trainer.experiment.metrics for name in metric.better}
 
     def evaluate(self, trainer: Trainer) -> Mapping[str, float]:
         experiment = trainer.experiment

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,19 +14,20 @@ from typing import Any, Literal
 import torch
 
 from genkit.catalog import catalog
-from genkit.config import RESUMABLE, difference, resolve_config, to_dict, to_yaml
-from genkit.errors import ConfigError, GenkitError, UsageError
+from genkit.config import RESUMABLE, difference, resolve_config, seed_in, to_dict, to_yaml
+from genkit.errors import ConfigError, UsageError
 from genkit.evaluation import Score
 from genkit.experiment import Experiment
 from genkit.inference import recipe_of
 from genkit.plugins import plugins
 from genkit.random import mix
 from genkit.report.writer import ReportWriter
-from genkit.runs import Run, fresh_path
+from genkit.runs import Run, check_place, fresh_path
 from genkit.scoring import Scorer, last_scores
 from genkit.settings import RecipeConfig
 from genkit.specs import RecipeSpec
 from genkit.trackers import activated, check_trackers
+from genkit.training.checks import check_end
 from genkit.training.distributed import World, join
 from genkit.training.observers import EndStatus, Observer
 from genkit.training.precision import choose_device
@@ -59,7 +59,7 @@ def run(
     *,
     steps: int | None = None,
     minutes: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     device: str | None = None,
     out: str | Path | None = None,
     config: str | Path | None = None,
@@ -76,13 +76,14 @@ def run(
         recipe: its name, ``modality.recipe``.
         steps: stop after this many steps.
         minutes: or after this many minutes; either replaces what the config says of both.
-        seed: every random number follows from it.
+        seed: every random number follows from it; None: the config file's, else 0.
         device: such as ``cpu`` or ``cuda:0``; None takes the machine's accelerator.
         out: the run directory; None makes one under ``runs/``.
         config: a YAML file.
         values: config values, nested or with dotted keys.
         overrides: ``"key=value"`` strings, as ``--set`` takes them.
-        resume: ``never``, ``auto`` (go on with what `out` holds) or the path of a run or checkpoint to go on from.
+        resume: ``never``, ``auto`` (go on with what `out` holds) or the path of a run or checkpoint to go on from, of
+            the same recipe, seed and config.
         observers: told what the trainer does.
         trackers: who else is told, by name: tensorboard, wandb, mlflow, trackio.
         report: keep ``report.html`` in the run up to date.
@@ -97,7 +98,12 @@ def run(
     if steps is not None or minutes is not None:
         limits = {"train.steps": steps, "train.minutes": minutes}
     given = {**(values or {}), **limits}
-    resolved = resolve_config(spec, files=[Path(config)] if config else [], values=given, overrides=overrides)
+    files = [Path(config)] if config else []
+    resolved = resolve_config(spec, files=files, values=given, overrides=overrides)
+    if seed is None:
+        seed = seed_in(files) or 0
+    check_end(resolved.train)
+    check_place(out, resume)
     world, chosen = _join(device)
     try:
         target = Path(out) if out is not None else None
@@ -105,19 +111,26 @@ def run(
         if resume not in ("auto", "never"):
             start = _starting_point(Path(resume))
             source = Run.open(start.parent.parent)
-            _refuse_changes(recipe_of(source)[1], resolved, source)
+            _refuse_another(source, spec, resolved, seed, where="--resume")
             target = target or source.path
+        elsewhere = start is not None and target is not None and start.resolve().parent.parent != target.resolve()
+        if target is None or resume == "never" or elsewhere:
+            _refuse_restarts()
         if target is None:
-            _need_out_for_restarts()
             target = Path(world.share(str(fresh_path(recipe))))
         holds_run = world.share(str((target / "config.yaml").is_file())) == "True"
+        if holds_run and elsewhere:
+            raise UsageError(
+                f"{target} holds a run already, and {start} is no checkpoint of it",
+                where="--out",
+                fix="leave --out away to go on where the checkpoint is, or name another directory",
+            )
         if start is None and holds_run and resume == "auto":
             start = _newest(Run.open(target))
-        fresh = target if world.main and not target.exists() else None
+        start = _agreed(start, world)
         opened = _enter(target, holds_run and resume != "never", spec, resolved, seed, chosen, world)
         told = _observers(opened, observers, report)
-        with activated(trackers if world.main else ()):
-            return _train(opened, spec, resolved, start, device=device, world=world, observers=told, fresh=fresh)
+        return _train(opened, spec, resolved, start, device=device, world=world, observers=told, trackers=trackers)
     finally:
         world.leave()
 
@@ -158,10 +171,9 @@ def resume(
     _refuse_changes(config, wanted, found)
     world, _ = _join(device)
     try:
-        start = _newest(found) if checkpoint == "latest" else found.checkpoint(checkpoint)
+        start = _agreed(_newest(found) if checkpoint == "latest" else found.checkpoint(checkpoint), world)
         told = _observers(found, observers, report)
-        with activated(trackers if world.main else ()):
-            return _train(found, spec, wanted, start, device=device, world=world, observers=told)
+        return _train(found, spec, wanted, start, device=device, world=world, observers=told, trackers=trackers)
     finally:
         world.leave()
 
@@ -177,12 +189,13 @@ def _join(device: str | None) -> tuple[World, torch.device]:
     return join(chosen.type), chosen
 
 
-def _need_out_for_restarts() -> None:
+def _refuse_restarts() -> None:
+    """Where torchrun may restart this run, a restarted process would find no run, or one that it is refused."""
     if int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") or 0) > 0:
         raise UsageError(
-            "torchrun may restart this run, and a restarted process must find the same directory",
+            "torchrun may restart this run, and a restarted process must find the same directory and go on with it",
             where="--out",
-            fix="give --out DIR --resume auto",
+            fix="give --out DIR --resume auto, or --max-restarts 0",
         )
 
 
@@ -200,30 +213,42 @@ def _newest(run: Run) -> Path | None:
     return run.checkpoint() if (run.checkpoints / "latest").is_file() else None
 
 
+def _agreed(path: Path | None, world: World) -> Path | None:
+    """Rank 0's path, on every rank: a pointer to a checkpoint may move between two looks at it."""
+    shared = world.share(str(path) if path is not None else "")
+    return Path(shared) if shared else None
+
+
 def _enter(
     path: Path, exists: bool, spec: RecipeSpec, config: RecipeConfig, seed: int, device: torch.device, world: World
 ) -> Run:
     """The run directory: opened when it is to be gone on with, else created (by rank 0)."""
     if exists:
         found = Run.open(path)
-        if found.recipe != spec.name:
-            raise ConfigError(f"{path} holds a run of {found.recipe}, not of {spec.name}", where="--out")
-        if found.seed != seed:
-            raise ConfigError(
-                f"{path} was run with another seed",
-                problems=[f"seed: {found.seed} -> {seed}"],
-                fix=f"--seed {found.seed}",
-            )
-        _, before = recipe_of(found)
-        _refuse_changes(before, config, found)
+        _refuse_another(found, spec, config, seed, where="--out")
         return found
+    run = Run(path, recipe=spec.name, seed=seed)
     if world.main:
         header = f"recipe: {spec.name}\nseed: {seed}\n"
-        Run.create(
+        run = Run.create(
             path, recipe=spec.name, seed=seed, config=header + to_yaml(config), environment=environment(device, world)
         )
     world.wait()
-    return Run(path, recipe=spec.name, seed=seed)
+    return run
+
+
+def _refuse_another(found: Run, spec: RecipeSpec, config: RecipeConfig, seed: int, *, where: str) -> None:
+    """Raise ConfigError when going on with `found` would be another run: of another recipe, seed or config."""
+    if found.recipe != spec.name:
+        raise ConfigError(f"{found.path} holds a run of {found.recipe}, not of {spec.name}", where=where)
+    if found.seed != seed:
+        raise ConfigError(
+            f"{found.path} was run with another seed",
+            problems=[f"seed: {found.seed} -> {seed}"],
+            where=where,
+            fix=f"--seed {found.seed}",
+        )
+    _refuse_changes(recipe_of(found)[1], config, found)
 
 
 def _refuse_changes(before: RecipeConfig, after: RecipeConfig, run: Run) -> None:
@@ -252,12 +277,15 @@ def _train(
     device: str | None,
     world: World,
     observers: Sequence[Observer],
-    fresh: Path | None = None,
+    trackers: Sequence[str],
 ) -> RunResult:
-    """Set up and train. `fresh` is the run directory where this call made it: it goes again if setting up fails."""
+    """Set up and train. What was made of the run directory goes again if setting up fails."""
     scorer = Scorer(config)
-    with run.locked() if world.main else nullcontext():
+    with ExitStack() as stack:
+        if world.main:
+            stack.enter_context(run.locked())
         try:
+            stack.enter_context(activated(trackers if world.main else ()))
             torch.manual_seed(mix(run.seed, "initial weights"))
             experiment: Experiment = catalog().load(spec, "build")(config)
             trainer = Trainer(
@@ -274,9 +302,8 @@ def _train(
                 trainer.restore(start)
             elif world.main:
                 run.rewind(0)  # it ended before its first checkpoint: what it logged will come again
-        except GenkitError:
-            if fresh is not None:
-                shutil.rmtree(fresh)
+        except BaseException:
+            run.discard()
             raise
         outcome = trainer.fit()
     previews = sorted(path for path in run.samples.iterdir() if path.is_file())
@@ -314,6 +341,9 @@ class PluginHooks(Observer):
 
     def logged(self, trainer: Trainer, means: Mapping[str, float]) -> None:
         plugins().notify("genkit_step_end", run=self.run, step=trainer.step, metrics=means)
+
+    def measures(self, trainer: Trainer) -> Collection[str] | None:
+        return None if any("genkit_evaluate" in status.hooks for status in plugins().statuses) else ()
 
     def evaluate(self, trainer: Trainer) -> Mapping[str, float]:
         answers = plugins().notify("genkit_evaluate", run=self.run, step=trainer.step)

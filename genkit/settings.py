@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from genkit.bounds import ABOVE_0, AT_LEAST_0, AT_LEAST_1, AT_LEAST_2, BELOW_1, check_bounds
 from genkit.schedules import Ramp, Scheduled
 
 __all__ = [
@@ -137,7 +138,7 @@ class Train:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 autocast where the hardware is fast at it (CUDA capability 8.0, AMX or AVX512-BF16), else fp32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """auto: torch.compile on CUDA, eager elsewhere."""
+    """auto: torch.compile on CUDA where Triton and a C compiler are there, eager elsewhere."""
     deterministic: bool = False
     """Bit-equal kernels at the cost of speed: no TF32, deterministic algorithms."""
     clip_generator: float | None = None
@@ -145,7 +146,8 @@ class Train:
     clip_critic: float | None = None
     """Clip the critic's gradient norm to this."""
     resident: Literal["auto", "on", "off"] = "auto"
-    """Keep the whole dataset on the device; auto: when it takes less than a third of the free memory."""
+    """Keep the whole dataset on the device; auto: where it can be held, on CUDA when it takes less than a third of the
+    device's free memory."""
     workers: int = 2
     """Loader processes for a dataset that is not resident; 0 reads in this process."""
     log_every: int = 50
@@ -163,6 +165,15 @@ class Train:
     keep_best: str | None = None
     """A metric whose best checkpoint is kept besides. A plugin's own figure counts as better when lower."""
 
+    def __post_init__(self) -> None:
+        check_bounds(
+            self,
+            (AT_LEAST_1, "batch_size steps critic_steps micro_batches samples_per_condition log_every keep"),
+            (AT_LEAST_0, "adversarial_start critic_start workers preview_every checkpoint_every eval_every"),
+            (ABOVE_0, "minutes clip_generator clip_critic"),
+            (AT_LEAST_2, "eval_samples"),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
@@ -178,6 +189,9 @@ class Optimizer:
     """Added to the root of the second moment."""
     weight_decay: float = 0.0
     """L2 (adam) or decoupled (adamw) weight decay."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self, (AT_LEAST_0, "lr eps weight_decay"), (BELOW_1, "betas"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +212,12 @@ class Ema:
     """Samples after which a weight's share in the average has halved; null keeps no average."""
     rampup: float | None = 0.05
     """Early on, the half-life is at most this share of the samples seen (Karras et al. 2020); null: no limit."""
+
+    def __post_init__(self) -> None:
+        # A ramp may begin at 0, where the average is the network itself.
+        check_bounds(
+            self, (AT_LEAST_0 if isinstance(self.half_life, Ramp) else ABOVE_0, "half_life"), (ABOVE_0, "rampup")
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,3 +264,6 @@ class RecipeConfig:
     """What an evaluation measures."""
     preview: int = 64
     """Samples in a preview."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self, (AT_LEAST_1, "preview"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from genkit.bounds import BoundsError
 from genkit.errors import ConfigError, PluginError
 from genkit.fields import fields_of, plain
 from genkit.plugins import suggestion
@@ -134,7 +135,7 @@ class _Fault:
 def _problems(cls: type, values: Mapping[str, Any], errors: Sequence[Any]) -> list[Problem]:
     problems: list[Problem] = []
     unions: dict[Where, list[_Fault]] = {}
-    for fault in (_locate(values, error) for error in errors):
+    for fault in (one for error in errors for one in _by_field(_locate(values, error))):
         if fault.union is None:
             problems.append(Problem(fault.where, _words(cls, fault)))
         else:
@@ -166,6 +167,17 @@ def _locate(values: Any, error: Mapping[str, Any]) -> _Fault:
         elif union is None:
             union = tuple(where)
     return _Fault(tuple(where), union, error)
+
+
+def _by_field(fault: _Fault) -> list[_Fault]:
+    """`fault`, or one for each field where it is a `BoundsError`, which knows them."""
+    raised = fault.error.get("ctx", {}).get("error")
+    if not isinstance(raised, BoundsError):
+        return [fault]
+    return [
+        _Fault((*fault.where, key), fault.union, {**fault.error, "ctx": {"error": message}})
+        for key, message in raised.fields.items()
+    ]
 
 
 def _words(cls: type, fault: _Fault) -> str:

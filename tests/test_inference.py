@@ -2,19 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from words_parts import LENGTH, ChainGenerator
 
 import genkit
+from genkit.cli.main import main
 
 
 def entropy(batch: genkit.Batch) -> float:
     """Nats of the distribution of words."""
     share = torch.bincount(batch.sample.flatten()).double() / batch.sample.numel()
     return float(-torch.special.xlogy(share, share).sum())
+
+
+class Prompts(genkit.Conditions):
+    """Conditions that are a mapping: a prompt [B, 2] and how loud [B]."""
+
+    def draw(self, count: int, *, rng: genkit.Random) -> dict[str, torch.Tensor]:
+        return {"prompt": rng.integers(0, 4, count, 2), "loud": rng.integers(0, 2, count)}
+
+    def parse(self, given: Mapping[str, Any], count: int) -> dict[str, torch.Tensor]:
+        if not all(isinstance(value, str) for value in given.values()):
+            raise genkit.UsageError("expected words")
+        words = torch.tensor([int(word) for word in given["prompt"].split()])
+        return {"prompt": words.expand(count, 2), "loud": torch.full((count,), int(given["loud"]))}
+
+    def describe(self, condition: Any) -> Any:
+        return {key: leaf.numpy() for key, leaf in condition.items()}
+
+
+class Repeats(genkit.Generator):
+    """Gives back its condition."""
+
+    def latent(self, count: int, *, rng: genkit.Random) -> torch.Tensor:
+        return rng.normal(count, 1)
+
+    def forward(self, latent: torch.Tensor, condition: Any) -> genkit.Draw:
+        return genkit.Draw(torch.cat([condition["prompt"], condition["loud"][:, None]], 1))
+
+
+def test_a_batch_of_conditions_may_be_a_mapping() -> None:
+    sampler = genkit.Sampler(genkit.SamplerParts(Repeats(), Prompts(), None), facts={})
+    asked = {"loud": torch.tensor([1, 0, 1]), "prompt": torch.tensor([[0, 1], [2, 3], [1, 1]])}
+    assert sampler.sample(3, condition=asked).sample.tolist() == [[0, 1, 1], [2, 3, 0], [1, 1, 1]]
+    assert sampler.sample(2, condition={"prompt": "3 2", "loud": "1"}).sample.tolist() == [[3, 2, 1]] * 2
+    with pytest.raises(genkit.UsageError, match=r"the condition has \[3\] rows for 2 samples"):
+        sampler.sample(2, condition=asked)
+    with pytest.raises(genkit.UsageError, match="expected words"):
+        sampler.sample(3, condition={"prompt": asked["prompt"]})
+
+
+def test_labels_may_be_given_by_number_under_their_name() -> None:
+    sampler = genkit.Sampler(genkit.SamplerParts(ChainGenerator(), genkit.Labels(["a", "b"]), None), facts={})
+    assert sampler.sample(3, condition={"label": torch.tensor([1, 0, 1])}).condition.tolist() == [1, 0, 1]
+
+
+def test_the_command_parses_a_condition_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sampler = genkit.Sampler(genkit.SamplerParts(Repeats(), Prompts(), None), facts={})
+    monkeypatch.setattr("genkit.inference.load", lambda *_, **__: sampler)
+    asked = ["--condition", "prompt=3 2", "--condition", "loud=1", "--count", "2", "--array", str(tmp_path / "a.npz")]
+    ended = CliRunner().invoke(main, ["sample", "run", *asked])
+    assert ended.exit_code == 0, ended.output
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["samples"].tolist() == [[3, 2, 1]] * 2
+        assert arrays["condition_prompt"].tolist() == [[3, 2]] * 2
+
+
+@pytest.mark.parametrize("count", [0, 1, -3])
+def test_an_evaluation_of_no_samples_is_refused(words_run: Path, count: int) -> None:
+    with pytest.raises(genkit.UsageError, match=f"can not evaluate {count} samples"):
+        genkit.evaluate(words_run, count=count)
 
 
 def test_a_setting_reaches_the_generator(words_run: Path) -> None:

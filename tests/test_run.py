@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.distributed.launcher.api import LaunchConfig
 
 from genkit.runs import Run
 
@@ -141,6 +143,26 @@ def test_two_processes_train_one_run(tmp_path: Path) -> None:
     first = [next(record for record in Run.open(at).records() if record["kind"] == "train") for at in (path, alone)]
     for name in ("loss/critic", "loss/generator", "gradient/critic", "gradient/generator", "logit/real"):
         assert first[0][name] == pytest.approx(first[1][name], rel=1e-4), name
+
+
+@pytest.mark.skipif(not hasattr(LaunchConfig, "signals_to_handle"), reason="this torch does not pass SIGUSR1 on")
+def test_sigusr1_to_the_launcher_saves_and_ends_every_process(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    process = start("run", "points.grid25", "--nproc", "2", "--steps", "100000", *OFTEN, "--out", path)
+    wait_for(process, path, 5)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [int(child) for child in children if _rank(int(child))]
+    assert len(workers) == 2
+    process.send_signal(signal.SIGUSR1)
+    try:
+        finish(process, 128 + signal.SIGUSR1)
+        assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    finally:
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+    assert Run.open(path).status()["status"] == "stopped"
+    assert Run.open(path).steps()[-1] >= 5
 
 
 def test_a_worker_that_dies_under_torchrun_is_restarted_from_the_last_checkpoint(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -81,7 +80,9 @@ class View(Observer):
         left = time_left(trainer, self.rate(trainer))
         if left is not None:
             rows.append(("time left", clock(left)))
-        rows.append(("memory", f"{memory(trainer) / 2**20:,.0f} MiB"))
+        used = memory(trainer)
+        if used is not None:
+            rows.append(("memory", f"{used / 2**20:,.0f} MiB"))
         return rows
 
 
@@ -149,10 +150,14 @@ def time_left(trainer: Trainer, rate: float) -> float | None:
     return (trainer.train.steps - trainer.step) * trainer.train.batch_size / rate
 
 
-def memory(trainer: Trainer) -> int:
-    """Peak bytes: of the device where it keeps count, else of this process."""
+def memory(trainer: Trainer) -> int | None:
+    """Peak bytes: of the device where it keeps count, else of this process; None where neither is known (Windows)."""
     if trainer.device.type == "cuda":
         return torch.cuda.max_memory_allocated(trainer.device)
+    try:
+        import resource
+    except ImportError:
+        return None
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

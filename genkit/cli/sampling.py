@@ -117,7 +117,7 @@ def sample(
         count = 16 if sampler.random or not asked else max(several, default=1)
     condition = sampler.condition(asked or None, count)
     started = time.perf_counter()
-    batch = sampler.sample(count, seed=seed, condition=condition, **_told(settings))
+    batch = sampler.draw(0, count, seed, condition, **_told(settings)).map(lambda leaf: leaf.cpu())
     drawn_in = time.perf_counter() - started
     lines = sampler.writer.lines(batch) if sampler.writer is not None else None
     if lines is not None and out is None and array is None:

@@ -31,7 +31,7 @@ no_report_option = click.option("--no-report", is_flag=True, help="Do not keep R
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop after this many minutes of training."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Every random number follows from it.")
+@click.option("--seed", type=int, help="Every random number follows from it. Default: the --config file's, else 0.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps. Default: the machine's accelerator.")
 @click.option("--nproc", type=click.IntRange(min=1), help="Train with this many processes on this machine.")
 @click.option(
@@ -39,7 +39,7 @@ no_report_option = click.option("--no-report", is_flag=True, help="Do not keep R
     default="never",
     show_default=True,
     metavar="auto|never|PATH",
-    help="Go on with what --out holds, or with a run or checkpoint.",
+    help="auto: go on with what --out holds, if anything. PATH: with a run or checkpoint.",
 )
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON line on stdout.")
 @tracker_option
@@ -52,7 +52,7 @@ def run(
     out: Path | None,
     steps: int | None,
     minutes: float | None,
-    seed: int,
+    seed: int | None,
     device: str | None,
     nproc: int | None,
     resume: str,
@@ -63,6 +63,7 @@ def run(
 ) -> None:
     """Train a recipe."""
     from genkit.catalog import catalog
+    from genkit.runs import check_place
     from genkit.trackers import check_trackers
 
     spec = catalog().recipe(recipe)  # an unknown recipe is told before torch is imported
@@ -74,6 +75,7 @@ def run(
         click.echo(to_yaml(resolved), nl=False)
         return
     check_trackers(trackers)
+    check_place(out, resume)
     if nproc is not None and "WORLD_SIZE" not in os.environ:
         sys.exit(_launch(nproc, recipe, out, resume))
     from genkit import session
@@ -145,7 +147,7 @@ def _launch(processes: int, recipe: str, out: Path | None, resume: str) -> int:
     from genkit.training.distributed import launch
 
     arguments = list(sys.argv[1:])
-    if out is None and resume in ("auto", "never"):
+    if out is None and resume == "never":
         arguments += ["--out", str(fresh_path(recipe))]
     return launch(processes, arguments)
 

@@ -202,12 +202,23 @@ def check_kept(name: str, state: object) -> None:
         ) from error
 
 
+def check_states(network: nn.Module) -> None:
+    """Raise CheckpointError when part of a network's state is no tensor, which no checkpoint could give back."""
+    for name, value in network.state_dict().items():
+        if value is not None and not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{name} of {type(network).__name__} is a {type(value).__name__}, and checkpoints keep tensors alone",
+                fix="keep it as a tensor, with register_buffer",
+            )
+
+
 def own_tensors(network: nn.Module) -> dict[str, Tensor]:
     """The network's state, with each tensor once under its first name (tied weights share one)."""
+    check_states(network)
     tensors: dict[str, Tensor] = {}
     seen: set[tuple[Any, ...]] = set()
     for name, tensor in network.state_dict().items():
-        if not isinstance(tensor, Tensor):
+        if tensor is None:  # an extra state of nothing
             continue
         place = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride())
         if tensor.numel() and tensor.device.type != "meta" and place in seen:
@@ -230,7 +241,10 @@ def _reason(error: BaseException) -> str:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    directory = path.is_dir()
+    if directory and not hasattr(os, "O_DIRECTORY"):
+        return  # Windows opens none
+    descriptor = os.open(path, os.O_RDONLY if directory else os.O_RDWR)  # Windows flushes what may be written alone
     try:
         os.fsync(descriptor)
     finally:

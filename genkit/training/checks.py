@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from genkit.errors import ConfigError
+from collections.abc import Collection
+
+from genkit.errors import ConfigError, UsageError
 from genkit.experiment import Experiment
 from genkit.settings import Train
+from genkit.training.best import check_best
 from genkit.training.distributed import World
 
 
-def check_settings(experiment: Experiment, train: Train, world: World) -> None:
-    """Raise ConfigError for settings that this experiment, or this many processes, can not be trained with."""
+def check_end(train: Train) -> None:
+    """Raise UsageError when nothing says how long to train."""
+    if train.steps is None and train.minutes is None:
+        raise UsageError("nothing says how long to train", where="train.steps", fix="give --steps N or --minutes M")
+
+
+def check_settings(
+    experiment: Experiment, train: Train, world: World, *, figures: Collection[str] | None = None
+) -> None:
+    """Raise ConfigError for settings that this experiment, or this many processes, can not be trained with.
+
+    Args:
+        figures: what evaluations give; None where that is not known before the first.
+    """
+    if train.keep_best:
+        check_best(experiment, train.keep_best, figures)
+    if experiment.preview < 1:
+        raise ConfigError(f"a preview can not be of {experiment.preview} samples", where="preview")
     share = train.micro_batches * train.samples_per_condition
     rows = len(world.rows(train.batch_size))
     if rows % share:

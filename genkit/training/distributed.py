@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
@@ -25,6 +25,8 @@ from genkit.errors import GenkitError, UsageError
 from genkit.random import Rows
 
 TIMEOUT = timedelta(minutes=30)
+STOPPING = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+"""The signals that the launcher passes on to its processes: torch's own, and SIGUSR1."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,18 @@ class World:
 def join(device_type: str) -> World:
     """The world that torchrun's environment describes; a world of one without it.
 
-    Raises GenkitError when the other processes can not be reached.
+    Raises UsageError when part of it is missing, GenkitError when the other processes can not be reached.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if missing:
+        raise UsageError(
+            f"WORLD_SIZE is {size}, and {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
+            where="the environment",
+            fix="start it with torchrun, which sets them all, or with --nproc; or unset WORLD_SIZE to train alone",
+        )
     rank, local_rank = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
     backend = "nccl" if device_type == "cuda" else "gloo"
     try:
@@ -162,6 +171,9 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     port = _free_port(os.environ.get("MASTER_PORT"))
+    known = {field.name for field in fields(LaunchConfig)}
+    # Without it a SIGUSR1 ends the launcher alone, and the processes go on as orphans (torch 2.14).
+    signals: dict[str, Any] = {"signals_to_handle": STOPPING} if "signals_to_handle" in known else {}
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -172,6 +184,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         rdzv_configs={"rank": 0, "timeout": 900},
         max_restarts=0,
         monitor_interval=0.2,
+        **signals,
     )
     threads = max(1, (os.cpu_count() or 1) // processes)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))

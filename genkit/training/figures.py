@@ -75,26 +75,24 @@ class Meter:
         self._kept[names] = (total + values, first, count + 1)
 
     def read(self, world: World) -> Reading:
-        """The means since the last reading, over all ranks, by one synchronisation; then start again."""
+        """The means since the last reading, over all ranks, by two synchronisations; then start again."""
         if not self._kept:
             return Reading({}, None, ())
         world.mean_([total for total, _, _ in self._kept.values()])
         world.least_([first for _, first, _ in self._kept.values()])
-        flat = torch.cat([part.double() for total, first, _ in self._kept.values() for part in (total, first)]).tolist()
-        sums: dict[str, tuple[float, int]] = {}
-        firsts: dict[str, float] = {}
-        position = 0
-        for names, (_, _, count) in self._kept.items():
-            size = len(names)
-            totals, steps = flat[position : position + size], flat[position + size : position + 2 * size]
-            position += 2 * size
-            for name, total, first in zip(names, totals, steps, strict=True):
-                before, seen = sums.get(name, (0.0, 0))
-                sums[name] = (before + total, seen + count)
-                firsts[name] = min(first, firsts.get(name, first))
+        # Each is read in its own type: Apple's GPUs have no float64, which would hold both.
+        totals = torch.cat([total for total, _, _ in self._kept.values()]).tolist()
+        steps = torch.cat([first for _, first, _ in self._kept.values()]).tolist()
+        named = [(name, count) for names, (_, _, count) in self._kept.items() for name in names]
         self._kept.clear()
-        bad_step = min(firsts.values())
-        if bad_step >= float(NEVER):
-            return Reading({name: total / count for name, (total, count) in sums.items()}, None, ())
+        sums: dict[str, tuple[float, int]] = {}
+        firsts: dict[str, int] = {}
+        for (name, count), total, first in zip(named, totals, steps, strict=True):
+            before, seen = sums.get(name, (0.0, 0))
+            sums[name] = (before + total, seen + count)
+            firsts[name] = min(first, firsts.get(name, first))
         means = {name: total / count for name, (total, count) in sums.items()}
-        return Reading(means, int(bad_step), tuple(name for name, first in firsts.items() if first == bad_step))
+        bad_step = min(firsts.values())
+        if bad_step == NEVER:
+            return Reading(means, None, ())
+        return Reading(means, bad_step, tuple(name for name, first in firsts.items() if first == bad_step))

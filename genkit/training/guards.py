@@ -73,7 +73,9 @@ class Diversity:
         self._real = spread(real)
 
     def warning(self, sample: Tree) -> str | None:
-        """What a preview gives reason to say."""
+        """What a preview gives reason to say; nothing for one sample, which has no neighbour."""
+        if len(tree_leaves(sample)[0]) < 2:
+            return None
         ratio = float(spread(sample) / self._real.clamp(min=1e-12))
         if ratio >= COLLAPSED:
             return None

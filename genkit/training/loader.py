@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import Dataset as TorchDataset
 
-from genkit.errors import ConfigError, DataError
+from genkit.errors import ConfigError, DataError, GenkitError
 from genkit.interfaces import Dataset, StreamedDataset, Tree
 from genkit.random import Rows, mix
 from genkit.settings import Train
@@ -80,6 +80,7 @@ class Batches:
         self._loader: Iterator[Tree] | None = None
         _OPENED.add(self)
         self._next = 0
+        self._last: Tree | None = None
         self._resident: Tree | None = None
         self.order: Order | None = None
         if isinstance(data, Dataset):
@@ -100,18 +101,28 @@ class Batches:
         return self._resident is not None
 
     def take(self, number: int) -> Tree:
-        """This rank's rows of batch `number`, as stored, on the device."""
+        """This rank's rows of batch `number`, as stored, on the device.
+
+        The last batch that was loaded is kept: a preview looks at the one that the next step begins with. What the
+        dataset raises where it can not read an example is raised here, whichever process read it.
+        """
         if self.order is not None and self._resident is not None:
             chosen = self.indices(number)
             if self.device.type == "cuda":
                 chosen = chosen.pin_memory()
             chosen = chosen.to(self.device, non_blocking=True)
             return tree_map(lambda leaf: leaf.index_select(0, chosen), self._resident)
+        if self._last is not None and number == self._next - 1:
+            return self._last
         if self._loader is None or number != self._next:
             self._loader = iter(self._open(number))
-        self._next = number + 1
+        self._next, self._last = number + 1, None
         stored = next(self._loader)
-        return tree_map(lambda leaf: leaf.to(self.device, non_blocking=True), stored)
+        if isinstance(stored, GenkitError):
+            self.close()
+            raise stored
+        self._last = tree_map(lambda leaf: leaf.to(self.device, non_blocking=True), stored)
+        return self._last
 
     def indices(self, number: int) -> Tensor:
         """The dataset indices of this rank's rows of batch `number`."""
@@ -121,7 +132,7 @@ class Batches:
 
     def close(self) -> None:
         """End the loader's processes."""
-        self._loader = None
+        self._loader = self._last = None
 
     def _hold(self, data: Dataset) -> Tree | None:
         if self.train.resident == "off":
@@ -148,7 +159,7 @@ class Batches:
             return DataLoader(
                 _Reader(self.data),
                 batch_sampler=_Numbers(self, first),
-                collate_fn=self.data.collate,
+                collate_fn=_as_it_is,
                 num_workers=self.train.workers,
                 **shared,
             )
@@ -174,11 +185,21 @@ def _close_all() -> None:
 
 
 class _Reader(TorchDataset[Tree]):
+    """Reads whole batches. What a dataset raises on purpose is given as a value: raised in a loader process, it would
+    come as the text of a traceback."""
+
     def __init__(self, data: Dataset) -> None:
         self.data = data
 
-    def __getitem__(self, index: int) -> Tree:
-        return self.data.read(index)
+    def __getitems__(self, indices: list[int]) -> Tree | GenkitError:
+        try:
+            return self.data.collate([self.data.read(index) for index in indices])
+        except GenkitError as error:
+            return error
+
+
+def _as_it_is(batch: Tree) -> Tree:
+    return batch
 
 
 class _Numbers:
@@ -201,7 +222,13 @@ class _Stream(IterableDataset[Tree]):
     def __init__(self, data: StreamedDataset, seed: int, rows: Rows, first: int) -> None:
         self.data, self.seed, self.rows, self.first = data, seed, rows, first
 
-    def __iter__(self) -> Iterator[Tree]:
+    def __iter__(self) -> Iterator[Tree | GenkitError]:
+        try:
+            yield from self._batches()
+        except GenkitError as error:  # as a value, as `_Reader` gives it
+            yield error
+
+    def _batches(self) -> Iterator[Tree]:
         each = len(self.rows)
         shards, shard = self.rows.total // each, self.rows.start // each
         to_skip, epoch = self.first * each, 0

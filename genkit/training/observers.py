@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +35,10 @@ class Observer:
     def evaluate(self, trainer: Trainer) -> Mapping[str, float]:
         """An evaluation is due: figures by name. On rank 0."""
         return {}
+
+    def measures(self, trainer: Trainer) -> Collection[str] | None:
+        """The names of what `evaluate` gives; None where they are not known before. On every rank, before training."""
+        return () if type(self).evaluate is Observer.evaluate else None
 
     def evaluated(self, trainer: Trainer) -> None:
         """An evaluation's figures are written, and are ``trainer.metrics``. On rank 0."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -85,12 +90,43 @@ class Precision:
         return torch.autocast(self.device.type, enabled=False) if self.low else nullcontext()
 
 
+def lacking() -> str | None:
+    """What torch.compile lacks on this machine, in words; None when it has all it needs.
+
+    Triton builds its launcher with a C compiler and Python's headers at the first step, and fails there without them.
+    """
+    if find_spec("triton") is None:
+        return "triton is not installed"
+    if os.name == "nt":
+        return None  # Triton for Windows brings a compiler of its own
+    named = os.environ.get("CC")
+    if named is not None and shutil.which(named) is None:
+        return f"there is no C compiler {named!r}, which CC names"
+    if named is None and not (shutil.which("gcc") or shutil.which("clang")):
+        return "there is no C compiler (CC, gcc or clang)"
+    scheme = sysconfig.get_default_scheme().replace(
+        "posix_local", "posix_prefix"
+    )  # as Triton does, for Debian's Python
+    header = Path(sysconfig.get_path("include", scheme), "Python.h")
+    return None if header.is_file() else f"Python's headers are not installed ({header})"
+
+
+@cache
+def _say(text: str) -> None:
+    """A line on stderr, once in this process and by one process of this machine."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(text, file=sys.stderr)
+
+
 def choose_precision(train: Train, device: torch.device) -> Precision:
-    """What `train` asks for on this device."""
+    """What `train` asks for on this device. Says once on stderr when ``compile=auto`` can not compile on CUDA."""
     low = train.precision == "bf16" or (train.precision == "auto" and has_fast_bf16(device))
-    compiled = train.compile == "on" or (
-        train.compile == "auto" and device.type == "cuda" and find_spec("triton") is not None
-    )
+    compiled = train.compile == "on"
+    if train.compile == "auto" and device.type == "cuda":
+        lacks = lacking()
+        compiled = lacks is None
+        if lacks:
+            _say(f"warning: not compiled, and slower for it: {lacks} (train.compile=auto)")
     return Precision(device, "bf16" if low else "fp32", compiled)
 
 

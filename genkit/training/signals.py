@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -12,8 +13,14 @@ STOPPING = tuple(
 )  # Windows has no SIGUSR1
 
 
+ONE_STOP = 2.0
+"""Seconds within which a signal that comes again is still the same request: a scheduler that tells all processes tells
+the launcher too, which passes it on to those that have heard it."""
+
+
 class StopRequest:
-    """While it is entered, remembers the first stopping signal instead of dying by it. A second one is not held back.
+    """While it is entered, remembers the first stopping signal instead of dying by it. A second one is not held back:
+    another signal, or the same one later than an echo of the first would come.
 
     The handler only sets `received`; the trainer looks at it between steps. In a thread that may not handle signals it
     never hears one.
@@ -21,6 +28,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self._since = 0.0
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -35,10 +43,12 @@ class StopRequest:
         self._previous.clear()
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        now = time.monotonic()
+        if self.received is None:
+            self.received, self._since = number, now
+        elif number != self.received or now - self._since >= ONE_STOP:
             signal.signal(number, self._previous.get(number, signal.SIG_DFL))
             signal.raise_signal(number)
-        self.received = number
 
 
 def ignore_in_worker() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -14,14 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
-from genkit.errors import ConfigError, Interrupted, UsageError
+from genkit.errors import Interrupted
 from genkit.experiment import Experiment
 from genkit.interfaces import Batch, Dataset
 from genkit.random import Random, mix
 from genkit.runs import Run
 from genkit.settings import Ema, Train
 from genkit.training import checkpoint
-from genkit.training.checks import check_settings
+from genkit.training.best import Best
+from genkit.training.checks import check_end, check_settings
 from genkit.training.distributed import World
 from genkit.training.figures import Meter
 from genkit.training.guards import DeadPlayers, Diversity, diverged
@@ -89,11 +91,14 @@ class Trainer:
         self.seconds = 0.0
         self.means: dict[str, float] = {}
         self.metrics: dict[str, float] = {}
-        self._best: float | None = None
+        self._best = Best(run, experiment, self.train.keep_best) if run and self.train.keep_best else None
         self._meter = Meter()
         self._dead = DeadPlayers()
         self._diversity: Diversity | None = None
-        check_settings(experiment, self.train, self.world)
+        check_settings(experiment, self.train, self.world, figures=self._figures() if run else None)
+        if run:
+            for network in modules_of(experiment).values():
+                checkpoint.check_states(network)
         self.team = set_up(
             experiment,
             self.train,
@@ -122,8 +127,7 @@ class Trainer:
         Raises DivergedError at a non-finite loss or gradient, and Interrupted after a signal, once a checkpoint is
         written.
         """
-        if self.train.steps is None and self.train.minutes is None:
-            raise UsageError("nothing says how long to train", where="train.steps", fix="give --steps N or --minutes M")
+        check_end(self.train)
         with ExitStack() as stack:
             stack.enter_context(backends(self.train, self.device))
             if self.run and self.world.main:
@@ -144,9 +148,24 @@ class Trainer:
                 raise
             finally:
                 self.team.batches.close()
-                for observer in self.observers:
-                    observer.ended(self, status, problem)
+                self._end(status, problem)
         return Outcome(self.step, self.samples, self.seconds, self.means, self.metrics)
+
+    def _end(self, status: EndStatus, problem: str | None) -> None:
+        """Tell every observer. What fails while it is told never hides the `problem` that ended training."""
+        told = [self._tell_end(observer, status, problem) for observer in self.observers]
+        failed = [error for error in told if error is not None]
+        for secondary in failed if problem is not None else failed[1:]:
+            print(f"warning: at the run's end: {type(secondary).__name__}: {secondary}", file=sys.stderr)
+        if failed and problem is None:
+            raise failed[0]
+
+    def _tell_end(self, observer: Observer, status: EndStatus, problem: str | None) -> Exception | None:
+        try:
+            observer.ended(self, status, problem)
+        except Exception as error:
+            return error
+        return None
 
     def _loop(self, stop: StopRequest) -> None:
         train = self.train
@@ -155,6 +174,9 @@ class Trainer:
         finished = self._finished()
         if self.step == 0:
             self.preview()
+        elif self._lacks_evaluation(finished):
+            self.evaluate()
+            self.seconds = before + time.monotonic() - started
         while not finished:
             if self.step == train.adversarial_start:
                 self.team.estimator.begin(self.experiment.generator)
@@ -177,6 +199,15 @@ class Trainer:
             if stopped:
                 number = stop.received or 15
                 raise Interrupted(f"stopped by signal {number} at step {self.step}", signal_number=number)
+
+    def _lacks_evaluation(self, finished: bool) -> bool:
+        """Whether the step gone on from was to be evaluated, and was not: the checkpoint comes first."""
+        if not (self.run and (finished or self._is_due(self.train.eval_every))):
+            return False
+        lacks = self.world.main and not any(
+            record["kind"] == "eval" and record["step"] == self.step for record in self.run.records()
+        )
+        return self.world.agree(lacks)[0]
 
     def _is_due(self, every: int) -> bool:
         return every > 0 and self.step % every == 0
@@ -279,29 +310,13 @@ class Trainer:
             if self.run and self.metrics:
                 self.run.append("eval", self.step, self.metrics)
                 self.run.set_status("running", step=self.step, seconds=self.seconds, metrics=self.metrics)
-                self._keep_best()
+            warning = self._best.judge(self.step, self.metrics) if self._best else None
+            if warning:
+                self._warn(warning)
             for observer in self.observers:
                 observer.evaluated(self)
         self.world.wait()
         return self.metrics
-
-    def _keep_best(self) -> None:
-        name = self.train.keep_best
-        if not (name and self.run):
-            return
-        if name not in self.metrics:
-            known = ", ".join(sorted(self.metrics)) or "none"
-            raise ConfigError(f"no metric is called {name!r}", where="train.keep_best", fix=f"there are: {known}")
-        directions = {key: way for metric in self.experiment.metrics for key, way in metric.better.items()}
-        way = directions.get(name, "lower")
-        if way == "real":
-            raise ConfigError(
-                f"neither more nor less of {name} is better: no checkpoint is best in it", where="train.keep_best"
-            )
-        value = self.metrics[name] if way == "lower" else -self.metrics[name]
-        if self._best is None or value < self._best:
-            self._best = value
-            checkpoint.mark_best(self.run, self.step)
 
     # --- keeping -----------------------------------------------------------------------------------------------------
 
@@ -327,7 +342,6 @@ class Trainer:
                     "samples": self.samples,
                     "seed": self.seed,
                     "world": self.world.size,
-                    "best": self._best,
                     "versions": versions(),
                 },
             )
@@ -351,15 +365,23 @@ class Trainer:
         for name, part in self._observer_parts().items():
             if name in optimizers["observers"]:
                 part.load_state_dict(optimizers["observers"][name])
-        self.step, self.seconds, self._best = state["step"], state["seconds"], state["best"]
+        self.step, self.seconds = state["step"], state["seconds"]
         if self.run and self.world.main:
             self.run.rewind(self.step)
+            if self._best:
+                self._best.recall()
 
     def _networks(self) -> dict[str, nn.Module]:
         networks = modules_of(self.experiment)
         if self.team.average is not None:
             networks["generator_ema"] = self.team.average.network
         return networks
+
+    def _figures(self) -> set[str] | None:
+        """The figures that evaluations will give; None where an observer's are not known before."""
+        each = [observer.measures(self) for observer in self.observers]
+        known = [figures for figures in each if figures is not None]
+        return set().union(*known) if len(known) == len(each) else None
 
     def _observer_parts(self) -> dict[str, Any]:
         parts: dict[str, Any] = {}

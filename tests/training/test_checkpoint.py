@@ -82,6 +82,23 @@ def test_a_full_disk_spares_the_earlier_checkpoint(run: Run, monkeypatch: pytest
     assert sorted(entry.name for entry in run.checkpoints.iterdir()) == ["1", "latest"]
 
 
+def test_a_checkpoint_is_written_where_no_directory_can_be_opened(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows, which has no O_DIRECTORY either and flushes only what is open for writing."""
+    known = os.open
+
+    def windows(path: str | Path, flags: int, *more: int) -> int:
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        assert flags & os.O_RDWR
+        return known(path, flags, *more)
+
+    with monkeypatch.context() as patch:
+        patch.delattr(os, "O_DIRECTORY", raising=False)
+        patch.setattr(checkpoint.os, "open", windows)
+        path = write(run, 1)
+    assert checkpoint.read_state(path)["step"] == 1
+
+
 def test_rewriting_a_step_replaces_it_whole(run: Run) -> None:
     write(run, 1)
     path = write(run, 1, nn.Linear(5, 5))
@@ -157,6 +174,31 @@ def test_facts_that_bind_networks_to_other_data_are_named_with_both_values(run: 
     with pytest.raises(genkit.CheckpointError, match=r"rate: 16 -> 8; mel\.hop: 5 -> 4") as caught:
         checkpoint.check_facts(path, Sounds())
     assert caught.value.where == str(path / "facts.json")
+
+
+class Keeps(nn.Linear):
+    """A network with a state beside its tensors."""
+
+    def __init__(self, state: object) -> None:
+        super().__init__(3, 2)
+        self.state = state
+
+    def get_extra_state(self) -> object:
+        return self.state
+
+    def set_extra_state(self, state: object) -> None:
+        self.state = state
+
+
+def test_state_that_is_no_tensor_is_refused_and_not_dropped(run: Run) -> None:
+    with pytest.raises(genkit.CheckpointError, match=r"1\._extra_state of Sequential is a dict") as caught:
+        write(run, 1, nn.Sequential(nn.Linear(3, 2), Keeps({"calls": 3})))
+    assert "register_buffer" in str(caught.value)
+    path = write(run, 1, Keeps(torch.tensor([3.0])))
+    again = Keeps(torch.zeros(1))
+    checkpoint.read_network_(path, "generator", again)
+    assert again.state.tolist() == [3.0]
+    write(run, 2, Keeps(None))
 
 
 def test_no_pickle_is_loaded(run: Run) -> None:

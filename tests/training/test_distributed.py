@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from ranks import CASES, gradients
 from torch import nn
 
 import genkit
-from genkit.training.distributed import World, launch
+from genkit.training.distributed import World, join, launch
 
 
 def free_port() -> int:
@@ -64,6 +66,41 @@ def test_a_port_in_use_is_named_before_anything_starts(monkeypatch: pytest.Monke
         with pytest.raises(genkit.UsageError, match=f"port {port} can not be used") as caught:
             launch(2, ["--version"])
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({}, "WORLD_SIZE is 2, and RANK, MASTER_ADDR, MASTER_PORT are not set"),
+        ({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}, "and RANK is not set"),
+    ],
+)
+def test_an_environment_that_is_not_whole_is_named(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, str], words: str
+) -> None:
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"WORLD_SIZE": "2", **known}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(genkit.UsageError, match=words) as caught:
+        join("cpu")
+    assert "torchrun" in str(caught.value)
+
+
+def test_the_launcher_passes_sigusr1_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.distributed.launcher import api
+
+    if "signals_to_handle" not in {field.name for field in fields(api.LaunchConfig)}:
+        pytest.skip("this torch passes on SIGTERM, SIGINT, SIGHUP and SIGQUIT alone")
+    made: list[api.LaunchConfig] = []
+
+    def remember(config: api.LaunchConfig, entrypoint: str) -> Callable[..., None]:
+        made.append(config)
+        return lambda *arguments: None
+
+    monkeypatch.setattr(api, "elastic_launch", remember)
+    assert launch(2, ["--version"]) == 0
+    assert set(made[0].signals_to_handle.split(",")) == {"SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1"}
 
 
 def test_an_objective_that_looks_at_the_whole_batch_is_refused_on_parts_of_it() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from toys import Points
+from toys import Points, experiment
 
 import genkit
 from genkit.random import Rows
@@ -87,6 +87,64 @@ def test_a_stream_goes_on_where_it_was(workers: int) -> None:
     again = Batches(Counting(), settings, seed=0, rows=Rows(2, 4, 4), device=CPU)
     assert again.take(3).tolist() == taken[3]
     again.close()
+
+
+class Broken(Points):
+    """Points of which the file of one is broken."""
+
+    def read(self, index: int) -> Any:
+        if index == 3:
+            raise genkit.DataError("clip 3 is broken", where="clip-3.wav", fix="leave it out")
+        return super().read(index)
+
+
+class BrokenStream(Counting):
+    def examples(self, **which: Any) -> Iterator[torch.Tensor]:
+        yield torch.tensor(0)
+        raise genkit.DataError("clip 3 is broken", where="clip-3.wav", fix="leave it out")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("data", [Broken, BrokenStream])
+def test_what_a_loader_process_can_not_read_is_told_as_it_was_raised(data: Any, workers: int) -> None:
+    settings = genkit.Train(batch_size=4, workers=workers, resident="off")
+    batches = Batches(data(), settings, seed=0, rows=Rows(0, 4, 4), device=CPU)
+    with pytest.raises(genkit.DataError) as caught:
+        [batches.take(number) for number in range(65)]
+    assert str(caught.value) == "clip 3 is broken\n  where: clip-3.wav\n  fix:   leave it out"
+
+
+class Opened(genkit.StreamedDataset):
+    """A stream of points that counts how often it is opened."""
+
+    facts = Points().facts
+
+    def __init__(self) -> None:
+        self.opened: list[int] = []
+
+    def examples(self, *, seed: int, epoch: int, shard: int, shards: int) -> Iterator[Any]:
+        self.opened.append(epoch)
+        points = Points()
+        yield from (points.read(i) for i in range(len(points)))
+
+    def prepare(self, stored: Any, *, rng: genkit.Random) -> genkit.Batch:
+        return genkit.Batch(*stored)
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_an_uninterrupted_run_opens_its_stream_once(tmp_path: Path, every: int) -> None:
+    from genkit.runs import Run
+    from genkit.training.trainer import Trainer
+
+    class Nowhere:
+        def preview(self, batch: genkit.Batch, path: Path, *, columns: int) -> Path:
+            return path
+
+    run = Run.create(tmp_path / "run", recipe=None, seed=5, config="recipe: null\nseed: 5\n", environment={})
+    parts = experiment(data=Opened(), writer=Nowhere())
+    settings = genkit.Train(batch_size=8, steps=9, preview_every=every, workers=0)
+    Trainer(parts, settings, device="cpu", run=run).fit()
+    assert parts.data.opened == [0], "its previews look at reals without beginning anew"
 
 
 def test_an_empty_dataset_and_one_smaller_than_the_batch_are_refused() -> None:

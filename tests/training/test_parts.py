@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from toys import experiment
 
 import genkit
 from genkit.interfaces import Judged, Verdict
+from genkit.training import precision, signals
 from genkit.training.distributed import World
 from genkit.training.ema import Average
 from genkit.training.figures import Figures, Meter
 from genkit.training.guards import DeadPlayers, Diversity, spread
-from genkit.training.optimizers import Updater
+from genkit.training.optimizers import FUSED, Updater
 from genkit.training.phases import observe
 from genkit.training.precision import choose_device, choose_precision, has_fast_bf16
 from genkit.training.signals import StopRequest
+from genkit.training.trainer import Trainer
 
 
 def test_a_weights_share_in_the_average_halves_in_its_half_life() -> None:
@@ -107,6 +114,33 @@ def test_the_meter_averages_and_names_the_first_bad_step() -> None:
     assert meter.read(World()).means == {}
 
 
+class WithoutFloat64(TorchDispatchMode):
+    """A device like Apple's GPUs, which have no float64."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = function(*args, **(kwargs or {}))
+        if any(isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64 for leaf in tree_leaves(made)):
+            raise TypeError("Cannot convert a MPS Tensor to float64")
+        return made
+
+
+def test_the_meter_is_read_on_a_device_without_float64() -> None:
+    with WithoutFloat64():
+        meter = Meter()
+        for step in range(4):
+            figures = Figures()
+            figures.add("loss/critic", torch.tensor(float("nan") if step == 3 else 1.0, dtype=torch.float32))
+            meter.add(step, figures)
+        assert meter.read(World()).bad_step == 3
+
+
+def test_adam_is_fused_only_where_it_heeds_that_it_is_held_back() -> None:
+    assert "mps" not in FUSED  # its fused Adam passes over `found_inf`
+    net = nn.Linear(2, 1)
+    updater = Updater(net, genkit.Optimizer())
+    assert all(group["fused"] for group in updater.optimizer.param_groups) == (net.weight.device.type in FUSED)
+
+
 def test_a_dead_player_is_warned_of_once_with_its_figure() -> None:
     guard = DeadPlayers()
     assert guard.warnings({"gradient/critic": 0.1, "gradient/generator": 0.1, "critic/accuracy": 0.7}) == []
@@ -131,6 +165,19 @@ def test_a_collapsed_preview_is_warned_of_also_within_its_classes() -> None:
     assert float(spread(torch.tensor([[1, 2], [3, 2], [1, 4]]))) == pytest.approx(0.5)
 
 
+def test_a_preview_of_one_sample_has_nothing_to_collapse_to() -> None:
+    guard = Diversity(torch.randn(64, 3, 8, 8))
+    assert guard.warning(torch.randn(1, 3, 8, 8)) is None
+    assert guard.warning(torch.zeros(2, 3, 8, 8)) is not None
+
+
+def test_a_preview_of_no_samples_is_refused() -> None:
+    with pytest.raises(genkit.ConfigError, match="a preview can not be of 0 samples"):
+        Trainer(experiment(preview=0), genkit.Train(batch_size=16, steps=1), device="cpu")
+    condition, columns = genkit.Labels(["a", "b"]).grid(0)
+    assert (len(condition), columns) == (1, 1)
+
+
 def test_an_unknown_or_absent_device_is_named() -> None:
     with pytest.raises(genkit.UsageError, match="unknown device 'gpu0'") as caught:
         choose_device("gpu0")
@@ -139,6 +186,56 @@ def test_an_unknown_or_absent_device_is_named() -> None:
         with pytest.raises(genkit.UsageError, match="'cuda' is not available"):
             choose_device("cuda")
         assert choose_device(None) == torch.device("cpu") or torch.accelerator.is_available()
+
+
+@pytest.fixture
+def cuda_with_triton(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """A CUDA device, as far as what is chosen for it goes, on a machine with Triton, gcc and nothing said so far."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(precision, "find_spec", lambda name: object())
+    monkeypatch.setattr(precision.shutil, "which", lambda name: "/usr/bin/gcc" if name == "gcc" else None)
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    monkeypatch.delenv("CC", raising=False)
+    precision._say.cache_clear()
+    return torch.device("cuda")
+
+
+def test_auto_compiles_on_cuda(cuda_with_triton: torch.device, capsys: pytest.CaptureFixture[str]) -> None:
+    assert choose_precision(genkit.Train(), cuda_with_triton).compile
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("triton", "triton is not installed"),
+        ("compiler", "there is no C compiler (CC, gcc or clang)"),
+        ("named compiler", "there is no C compiler 'icx', which CC names"),
+        ("headers", "Python's headers are not installed"),
+    ],
+)
+def test_auto_runs_eager_where_triton_could_not_build_and_says_so_once(
+    cuda_with_triton: torch.device,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    missing: str,
+    words: str,
+) -> None:
+    if missing == "triton":
+        monkeypatch.setattr(precision, "find_spec", lambda name: None)
+    elif missing == "compiler":
+        monkeypatch.setattr(precision.shutil, "which", lambda name: None)
+    elif missing == "named compiler":
+        monkeypatch.setenv("CC", "icx")
+    else:
+        monkeypatch.setattr(Path, "is_file", lambda path: False)
+    for _ in range(2):
+        assert not choose_precision(genkit.Train(), cuda_with_triton).compile
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert choose_precision(genkit.Train(compile="on"), cuda_with_triton).compile, "asked for, it is tried"
+    assert not choose_precision(genkit.Train(compile="off"), cuda_with_triton).compile
+    assert capsys.readouterr().err == ""
 
 
 def test_auto_precision_is_bf16_only_where_that_is_fast() -> None:
@@ -166,6 +263,33 @@ def test_a_stopping_signal_is_remembered_and_handlers_are_put_back(number: signa
         os.kill(os.getpid(), number)
         assert stop.received == number
     assert signal.getsignal(number) is before
+
+
+def test_an_echo_of_a_signal_is_the_same_request_and_a_later_or_another_one_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A scheduler that tells every process tells the launcher too, which passes it on."""
+    now = 100.0
+    monkeypatch.setattr(signals.time, "monotonic", lambda: now)
+    ended: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: ended.append(number))
+    try:
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            now = 101.9
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (stop.received, ended) == (signal.SIGTERM, [])
+            now = 102.1
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert ended == [signal.SIGTERM]
+        now = 100.0
+        with StopRequest() as stop:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+            assert stop.received == signal.SIGUSR1
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from toys import Critic, Generator, Points, experiment
 import genkit
 from genkit.adversarial.penalties import R1, LeCam
 from genkit.runs import Run
+from genkit.scoring import Scorer
 from genkit.training.observers import Observer
 from genkit.training.trainer import Trainer
 
@@ -215,6 +217,13 @@ class Measures(Observer):
         return {"score": self.figures.pop(0)}
 
 
+def gone_on_with(path: Path, train: Mapping[str, Any], observers: Any = ()) -> Trainer:
+    """A trainer that goes on from a run's last checkpoint."""
+    again = trainer(path, train, observers)
+    again.restore(again.run.checkpoint())
+    return again
+
+
 def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path: Path) -> None:
     settings = {"steps": 12, "checkpoint_every": 2, "eval_every": 2, "keep": 2, "keep_best": "score"}
     trainer(tmp_path / "run", settings, [Measures(5.0, 3.0, 4.0, 6.0, 7.0, 3.5)]).fit()
@@ -224,11 +233,140 @@ def test_the_best_checkpoint_is_kept_beside_the_newest(tmp_path: Path) -> None:
     assert run.status()["metrics"] == {"score": 3.5}
 
 
-def test_a_best_metric_that_nobody_measures_is_named(tmp_path: Path) -> None:
-    of = trainer(tmp_path / "run", {"steps": 4, "eval_every": 2, "keep_best": "frechet"}, [Measures(1.0, 2.0)])
-    with pytest.raises(genkit.ConfigError, match="no metric is called 'frechet'") as caught:
-        of.fit()
-    assert "score" in str(caught.value)
+def test_a_resumed_run_remembers_what_its_best_checkpoint_scored(tmp_path: Path) -> None:
+    settings = {"checkpoint_every": 2, "eval_every": 2, "keep": 1, "keep_best": "score"}
+    trainer(tmp_path / "whole", {**settings, "steps": 6}, [Measures(1.0, 3.0, 2.0)]).fit()
+    trainer(tmp_path / "halves", {**settings, "steps": 2}, [Measures(1.0)]).fit()
+    gone_on_with(tmp_path / "halves", {**settings, "steps": 6}, [Measures(3.0, 2.0)]).fit()
+    for name in ("whole", "halves"):
+        run = Run.open(tmp_path / name)
+        assert (run.checkpoint("best").name, run.steps()) == ("2", [2, 6]), name
+
+
+def test_the_best_is_compared_in_the_figure_that_keep_best_names_now(tmp_path: Path) -> None:
+    class Two(Measures):
+        def evaluate(self, trainer: Trainer) -> Mapping[str, float]:
+            return {"score": self.figures[0], "other": self.figures.pop(0) * -10.0}
+
+    settings = {"checkpoint_every": 2, "eval_every": 2, "keep": 1}
+    trainer(tmp_path / "run", {**settings, "steps": 2, "keep_best": "score"}, [Two(1.0)]).fit()
+    gone_on_with(tmp_path / "run", {**settings, "steps": 4, "keep_best": "other"}, [Two(0.5)]).fit()
+    assert Run.open(tmp_path / "run").checkpoint("best").name == "2"
+    gone_on_with(tmp_path / "run", {**settings, "steps": 6, "keep_best": "other"}, [Two(3.0)]).fit()
+    assert Run.open(tmp_path / "run").checkpoint("best").name == "6"
+
+
+def test_a_figure_that_is_not_finite_is_never_the_best(tmp_path: Path) -> None:
+    settings = {"steps": 6, "checkpoint_every": 2, "eval_every": 2, "keep_best": "score"}
+    trainer(tmp_path / "run", settings, [Measures(float("nan"), 3.0, float("-inf"))]).fit()
+    assert Run.open(tmp_path / "run").checkpoint("best").name == "4"
+
+
+class Fixed:
+    """A metric with two figures."""
+
+    better = {"frechet": "lower", "repeats": "real"}  # noqa: RUF012
+
+    def __call__(self, real: Any, fake: Any) -> Mapping[str, float]:
+        return {"frechet": 1.0, "repeats": 0.5}
+
+    def protocol(self) -> Mapping[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("frechett", "no metric is called 'frechett'; did you mean `frechet`"), ("repeats", "neither more nor less")],
+)
+def test_a_best_metric_that_can_not_be_is_refused_before_training(tmp_path: Path, name: str, words: str) -> None:
+    run = Run.create(tmp_path / "run", recipe=None, seed=5, config="recipe: null\nseed: 5\n", environment={})
+    settings = genkit.Train(batch_size=16, steps=2, keep_best=name)
+    known = Scorer(SimpleNamespace())  # knows what it will measure before it does
+    with pytest.raises(genkit.ConfigError, match=words) as caught:
+        Trainer(experiment(metrics=[Fixed()]), settings, device="cpu", run=run, observers=[known])
+    assert caught.value.where == "train.keep_best"
+
+
+def test_a_best_metric_that_nobody_measures_is_warned_of_once(tmp_path: Path) -> None:
+    settings = {"steps": 4, "eval_every": 2, "keep_best": "frechet"}
+    outcome = trainer(tmp_path / "run", settings, [Measures(1.0, 2.0)]).fit()
+    assert outcome.metrics == {"score": 2.0}
+    (warning,) = [record for record in Run.open(tmp_path / "run").records() if record["kind"] == "warning"]
+    assert warning["text"].endswith("no figure is called 'frechet'; there are: score")
+
+
+class FailsOnce(Observer):
+    """A metric that raises the first time, and counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def evaluate(self, trainer: Trainer) -> Mapping[str, float]:
+        self.calls += 1
+        if self.calls == 1:
+            raise RuntimeError("out of memory")
+        return {"score": float(trainer.step)}
+
+
+@pytest.mark.parametrize("train", [{"steps": 4}, {"steps": 9, "eval_every": 4}])
+def test_an_evaluation_that_was_cut_off_is_made_up_for_once(tmp_path: Path, train: dict[str, Any]) -> None:
+    measures = FailsOnce()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        trainer(tmp_path / "run", train, [measures]).fit()
+    assert Run.open(tmp_path / "run").steps() == [4], "the checkpoint comes before the evaluation"
+    outcome = gone_on_with(tmp_path / "run", train, [measures]).fit()
+    evaluated = [record["step"] for record in Run.open(tmp_path / "run").records() if record["kind"] == "eval"]
+    assert evaluated == ([4, 8, 9] if "eval_every" in train else [4])
+    assert outcome.metrics == {"score": float(train["steps"])}
+    calls = measures.calls
+    gone_on_with(tmp_path / "run", train, [measures]).fit()
+    assert measures.calls == calls, "what was evaluated is not evaluated again"
+    assert Run.open(tmp_path / "run").status()["status"] == "done"
+
+
+class FailsAtTheEnd(Observer):
+    """Raises when it is told of the end."""
+
+    def ended(self, trainer: Trainer, status: str, error: str | None) -> None:
+        raise OSError("the tracker is gone")
+
+
+class Told(Observer):
+    """Remembers what it was told of the end."""
+
+    heard: tuple[str, str | None] | None = None
+
+    def ended(self, trainer: Trainer, status: str, error: str | None) -> None:
+        self.heard = (status, error)
+
+
+def test_an_observer_that_fails_at_the_end_hides_no_cause(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Fails(Observer):
+        def logged(self, trainer: Trainer, means: Mapping[str, float]) -> None:
+            raise ValueError("the cause")
+
+    last = Told()
+    with pytest.raises(ValueError, match="the cause"):
+        trainer(tmp_path / "failed", {"steps": 4}, [Fails(), FailsAtTheEnd(), last]).fit()
+    assert last.heard == ("failed", "ValueError: the cause")
+    assert "OSError: the tracker is gone" in capsys.readouterr().err
+    with pytest.raises(OSError, match="the tracker is gone"):
+        trainer(tmp_path / "done", {"steps": 4}, [FailsAtTheEnd(), last]).fit()
+    assert last.heard == ("done", None)
+    assert capsys.readouterr().err == ""
+
+
+def test_state_that_no_checkpoint_keeps_is_refused_before_training(tmp_path: Path) -> None:
+    class Counts(Critic):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"calls": 3}
+
+        def set_extra_state(self, state: Any) -> None: ...
+
+    run = Run.create(tmp_path / "run", recipe=None, seed=5, config="recipe: null\nseed: 5\n", environment={})
+    with pytest.raises(genkit.CheckpointError, match="_extra_state of Counts is a dict") as caught:
+        Trainer(experiment(critic=Counts), genkit.Train(batch_size=16, steps=2), device="cpu", run=run)
+    assert "register_buffer" in str(caught.value)
 
 
 def test_a_part_that_could_never_be_read_back_is_refused_when_it_is_kept(tmp_path: Path) -> None:
