@@ -134,8 +134,8 @@ def start(
         f"data={{name: image.idx, path: {data}}}",
         "metrics=[]",
         "train.resident=on",
-        *METHODS[method],
         *overrides,
+        *METHODS[method],
     ]
     command = [sys.executable, "-m", "genkit", "run", "image.reconstruct", "--minutes", f"{minutes:g}"]
     command += ["--seed", str(seed), "--device", "cpu", "--out", str(place)]
@@ -158,9 +158,8 @@ def trained(place: Path) -> dict[str, Any]:
 
 
 def show(place: Path, pictures: Sequence[Tensor]) -> None:
-    """One PNG: a row for each of some test pictures, a column for each of `pictures` [N, C, H, W]."""
-    sheet = torch.stack([one[:SHOWN] for one in pictures], 1).flatten(0, 1)
-    ImageWriter().preview(Batch(sheet), place, columns=len(pictures))
+    """One PNG: a row for each of `pictures` [N, C, H, W], a column for each of some test pictures."""
+    ImageWriter().preview(Batch(torch.cat([one[:SHOWN] for one in pictures])), place, columns=SHOWN)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -210,10 +209,10 @@ def degraded_as(run: Path, pictures: Images) -> Degraded:
 def measure(judge: Judge, runs: Mapping[str, Path], *, seed: int, out: Path | None) -> dict[str, Any]:
     """The figures of both runs; pictures below `out`."""
     found: dict[str, Any] = {"seed": seed}
-    columns = [judge.conditions["image"]]
+    rows = [judge.conditions["image"]]
     for method, run in runs.items():
         made, other = (completed(run, judge.conditions, seed=number) for number in (seed, seed + 1))
-        columns.append(made)
+        rows.append(made)
         found[method] = {
             **trained(run),
             **judge.of(made),
@@ -222,7 +221,7 @@ def measure(judge: Judge, runs: Mapping[str, Path], *, seed: int, out: Path | No
         say(f"{method}, seed {seed}: {found[method]}")
     if out is not None:
         real = torch.cat([batch.sample for batch in judge.reals.batches()])
-        show(out / "given-adversarial-l1-real", [*columns, real])
+        show(out / "given-adversarial-l1-real", [*rows, real])
     return found
 
 
