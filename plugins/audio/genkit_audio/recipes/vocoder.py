@@ -41,7 +41,7 @@ NETS = Model(
 # What the adversary brings depends on its share. From the same 4,500 steps (DistillMOS 2.58), after six more minutes as
 # the generator's rate fell from 3e-4 to 2e-5: the losses of mels alone 2.63; the adversary beside mels of weight 45 and
 # 15 2.64, of 15 and 5 2.68, of 5 and 1.5 2.72, whose DNSMOS was lower though, 2.57 instead of 2.68 (one run each, on
-# eleven training prompts held out for this).
+# eleven training prompts held out for this). These stand between the last two.
 LOSSES = {"mel": 9.0, "multi_scale_mel": 3.0, "scales": ((20, 128), (80, 512), (160, 2048))}
 TRAIN = Train(
     batch_size=BATCH,
