@@ -1,11 +1,12 @@
 """`audio.vocoder` on the embedded prompts, against Griffin-Lim on the same mels and against its own mel losses alone.
 
 Each seed is trained twice by ``genkit run audio.vocoder``, for the same minutes: as the recipe has it, and with an
-adversary that never starts; it has about a quarter more steps then, over which its rate falls. The prompts that both
-held out are then made again, each whole, from its mel: by both nets, and by 60 iterations of Griffin and
+adversary that never starts; it comes further then, and its rate falls over as many steps as it comes to. The prompts
+that both held out are then made again, each whole, from its mel: by both nets, and by 60 iterations of Griffin and
 Lim's algorithm (1984) from the least-squares inverse of the mel's filters; beside it stands a stronger form, of
 momentum 0.99 (Perraudin et al. 2013) and non-negative least squares. The recordings themselves are what every figure
-is read beside. ``--out`` keeps runs, WAV files and pictures.
+is read beside. ``--out`` keeps runs, WAV files and pictures; a run that it holds already, done and of the same config
+and threads, is not done again.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from torch import Tensor
 import genkit
 from genkit import Batch, Metric, Part, Random
 from genkit.catalog import build_part
+from genkit.config import difference, resolve_config, to_dict
 from genkit.evaluation import SampleSet
 from genkit.inference import recipe_of
 from genkit.runs import Run
@@ -47,7 +49,7 @@ from genkit_audio.facts import AudioFacts
 from genkit_audio.mel import MelSpectrogram
 from genkit_audio.metrics.waves import as_written
 from genkit_audio.pictures import sheet
-from genkit_audio.recipes.vocoder import FALLING
+from genkit_audio.recipes.vocoder import BATCH, FALLING
 from genkit_audio.spectra import InverseSTFT, hann, spectrum
 
 METRICS = {
@@ -62,8 +64,8 @@ METRICS = {
 ITERATIONS = 60
 NEVER = 10**9
 """A step at which nothing starts."""
-SLOWER = {**asdict(FALLING), "over": 1.25 * FALLING.over}
-"""How a rate falls that falls as far over a quarter more steps."""
+SLOWER = {**asdict(FALLING), "over": 15_000.0 * BATCH}
+"""How the rate falls without an adversary, whose steps take more than twice as long: 15,000 fit into forty minutes."""
 METHODS: Mapping[str, Sequence[str]] = {
     "vocoder": (),
     "mel_only": [f"train.adversarial_start={NEVER}", f"optim.generator.lr={json.dumps(SLOWER)}"],
@@ -178,8 +180,8 @@ def griffin_lim(prompts: Prompts, mel: Tensor, *, momentum: float, updates: int)
 
 
 def train(out: Path, *, minutes: float, seed: int, threads: int, overrides: Sequence[str]) -> Run:
-    """A run of the recipe in a process of its own, all its checkpoints kept."""
-    sets = [word for one in ("train.keep=1000000", "metrics=[]", *overrides) for word in ("--set", one)]
+    """A run of the recipe in a process of its own."""
+    sets = [word for one in overrides for word in ("--set", one)]
     command = [sys.executable, "-m", "genkit", "run", "audio.vocoder", "--minutes", str(minutes), "--seed", str(seed)]
     with (out.parent / f"{out.name}.log").open("w") as log:
         ended = subprocess.run(
@@ -192,6 +194,20 @@ def train(out: Path, *, minutes: float, seed: int, threads: int, overrides: Sequ
     if ended.returncode:
         sys.exit(f"`genkit run` ended with {ended.returncode}; see {log.name}")
     return Run.open(out)
+
+
+def done_before(out: Path, *, minutes: float, seed: int, threads: int, overrides: Sequence[str]) -> Run:
+    """The run that `out` holds. Exits when it is not done, or not the one that is asked for."""
+    run = Run.open(out)
+    spec, config = recipe_of(run)
+    asked = resolve_config(spec, overrides=[*overrides, f"train.minutes={minutes}"])
+    there = {"seed": run.seed, "threads": json.loads((out / "environment.json").read_text())["threads"]}
+    others = difference(there | to_dict(config), {"seed": seed, "threads": threads} | to_dict(asked))
+    status = run.status()["status"]
+    if others or status != "done":
+        sys.exit(f"{out}: take another --out, the run there is {status}, and asked for is {others or 'the same'}")
+    say(f"{out.name}, seed {seed}: is there")
+    return run
 
 
 def vocoder_of(run: Run, step: int) -> Callable[[Tensor], Tensor]:
@@ -222,13 +238,20 @@ def compared(out: Path, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     place = out / f"seed-{seed}"
     place.mkdir(parents=True, exist_ok=True)
 
-    def trained(name: str) -> Run:
+    def run(name: str, *, there: bool) -> Run:
         say(f"seed {seed}: {name}, {given.minutes:g} minutes")
-        overrides = ["preset=small-16k", *given.overrides, *METHODS[name]]
-        return train(place / name, minutes=given.minutes, seed=seed, threads=given.threads, overrides=overrides)
+        return (done_before if there else train)(
+            place / name,
+            minutes=given.minutes,
+            seed=seed,
+            threads=given.threads,
+            overrides=["train.keep=1000000", "metrics=[]", "preset=small-16k", *given.overrides, *METHODS[name]],
+        )
 
+    there = {name: run(name, there=True) for name in METHODS if (place / name).exists()}
+    missing = [name for name in METHODS if name not in there]
     with ThreadPoolExecutor(given.jobs) as pool:
-        runs = dict(zip(METHODS, pool.map(trained, METHODS), strict=True))
+        runs = there | dict(zip(missing, pool.map(lambda name: run(name, there=False), missing), strict=True))
     config = recipe_of(runs["vocoder"])[1]
     data = PromptsConfig(**config.data.options)
     facts = genkit.load(runs["vocoder"].path, device="cpu").facts
