@@ -251,7 +251,8 @@ def compared(out: Path, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     there = {name: run(name, there=True) for name in METHODS if (place / name).exists()}
     missing = [name for name in METHODS if name not in there]
     with ThreadPoolExecutor(given.jobs) as pool:
-        runs = there | dict(zip(missing, pool.map(lambda name: run(name, there=False), missing), strict=True))
+        trained = dict(zip(missing, pool.map(lambda name: run(name, there=False), missing), strict=True))
+    runs = {name: (there | trained)[name] for name in METHODS}
     config = recipe_of(runs["vocoder"])[1]
     data = PromptsConfig(**config.data.options)
     facts = genkit.load(runs["vocoder"].path, device="cpu").facts

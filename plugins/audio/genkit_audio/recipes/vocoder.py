@@ -28,10 +28,9 @@ MEASURES = (Part("audio.mel_l1"), Part("audio.stft"), Part("audio.lsd"), Part("a
 # 2,000 on, that of heard ones fell to 0.134; with five speeds it was 0.227 at step 5,000 and falling (one run each).
 SPEEDS = (0.88, 0.94, 1.0, 1.06, 1.12)
 BATCH = 16
-# What the losses of mels bring comes steadily and ever more slowly, what the adversary brings in its first few hundred
-# steps: forty minutes with it from step 3,000 on left DistillMOS at 2.55, from step 10,500 on at 2.70, those losses
-# alone at 2.65 and 2.68 (docs/benchmarks.md). On eleven training prompts held out for this, six minutes from where the
-# losses alone stood at 2.63 gave 2.66 without it, 2.72 with it, and 2.77 after 400 of its 674 steps (one run each).
+# What the losses of mels bring comes steadily and ever more slowly, what the adversary brings in its first thousand
+# steps. After forty minutes, DistillMOS was 2.55 with it from step 3,000 on, 2.70 from 10,500 on and 2.83 from 12,500
+# on; 2.65 and 2.68 without (docs/benchmarks.md).
 WARM_UP, END = 12_500, 13_700
 """Steps of the losses of mels alone, which take a third as long as those after, and about how many there are in all."""
 NETS = Model(
