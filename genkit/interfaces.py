@@ -375,7 +375,8 @@ class Estimator(nn.Module):
     pathwise: bool = True
     """True when gradients flow through the sample, so that the generator's forward must keep its graph."""
     batch_coupled: bool = False
-    """True when a row's loss depends on the rest of the batch, so that a batch can not be cut into micro-batches."""
+    """True when a row's loss depends on the rest of the batch, or a call changes what the next one does, so that a
+    batch can not be cut into micro-batches."""
 
     def begin(self, generator: Generator) -> None:
         """Called once, when the adversary starts; a reference model is copied here."""

@@ -47,10 +47,9 @@ def check_settings(
         )
     if train.micro_batches > 1 and experiment.estimator is not None and experiment.estimator.batch_coupled:
         raise ConfigError(
-            f"{type(experiment.estimator).__name__} compares each row with the whole batch, which a micro-batch can "
-            "not see",
+            f"{type(experiment.estimator).__name__} needs the whole batch at once, and a micro-batch is a part of it",
             where="train.micro_batches",
-            fix="--set train.micro_batches=1, or a baseline over the draws for one condition",
+            fix="--set train.micro_batches=1; ScoreFunction can also take a baseline over the draws for one condition",
         )
     if train.joint_critic_pass and experiment.critic.batch_coupled:
         raise ConfigError(

@@ -59,7 +59,7 @@ def test_without_a_baseline_parts_of_a_batch_give_the_gradients_of_the_whole() -
 
 
 def test_a_position_baseline_is_refused_in_parts_of_a_batch() -> None:
-    with pytest.raises(genkit.ConfigError, match="ScoreFunction compares each row with the whole batch") as caught:
+    with pytest.raises(genkit.ConfigError, match="ScoreFunction needs the whole batch") as caught:
         trainer(ScoreFunction(), micro_batches=2)
     assert caught.value.where == "train.micro_batches"
     assert "baseline" in str(caught.value.fix)

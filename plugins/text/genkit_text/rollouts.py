@@ -26,6 +26,7 @@ class RollOuts(Estimator):
     """
 
     pathwise = False
+    batch_coupled = True  # the policy follows at each call, so a second micro-batch would meet another one
 
     def __init__(
         self,

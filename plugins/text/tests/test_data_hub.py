@@ -24,9 +24,23 @@ def saved(tmp_path):
                 "question": datasets.Value("string"),
                 "kind": datasets.ClassLabel(names=["even", "odd"]),
                 "number": datasets.Value("int64"),
+                "tens": datasets.Value("string"),
+                "withheld": datasets.ClassLabel(names=["even", "odd"]),
+                "share": datasets.Value("float64"),
             }
         )
-        rows = [{"text": f"It is {n}.", "question": f"What is {n}?", "kind": n % 2, "number": n} for n in numbers]
+        rows = [
+            {
+                "text": f"It is {n}.",
+                "question": f"What is {n}?",
+                "kind": n % 2,
+                "number": n,
+                "tens": str(n // 10) if n < 190 else None,
+                "withheld": n % 2 if n < 195 else None if n < 198 else -1,
+                "share": n / 200,
+            }
+            for n in numbers
+        ]
         return datasets.Dataset.from_list(rows, features=features)
 
     both = datasets.DatasetDict({"train": table(range(200)), "test": table(range(500, 510))})
@@ -56,7 +70,21 @@ def test_columns_can_be_prompts_or_labels(saved):
     data = opened(saved, label="kind", limit=8)
     assert data.facts["labels"] == ["even", "odd"]
     assert data.resident()["label"].tolist() == [0, 1, 0, 1, 0, 1, 0, 1]
-    assert opened(saved, label="number", limit=4).facts["labels"] == ["0", "100", "150", "50"]
+    assert opened(saved, label="number", limit=4).facts["labels"] == ["0", "50", "100", "150"]  # not as words
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("tens", "10 of 200 rows have no label"),
+        ("withheld", "5 of 200 rows have no label"),
+        ("share", "'share' holds neither words nor whole numbers"),
+    ],
+)
+def test_rows_without_a_label_are_counted_and_no_class_is_made_of_them(column, message, saved):
+    with pytest.raises(DataError, match=message) as caught:
+        opened(saved, label=column)
+    assert caught.value.where == "data.label"
 
 
 @pytest.mark.parametrize("options", [{"text": "answer"}, {"prompt": "query"}, {"label": "sort"}])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 import genkit
-from genkit import GeneratorTurn, Judged, Random, Verdict
+from genkit import ConfigError, GeneratorTurn, Judged, Random, Verdict
 from genkit_text.models.config import LSTMConfig
 from genkit_text.models.lstm import build_lstm
 from genkit_text.rollouts import RollOuts
@@ -79,6 +80,16 @@ def test_the_policy_follows_the_generator_at_its_pace():
     estimator(turn(of, of(of.latent(2, rng=Random(0)))))
     for old, new, target in zip(before, policy.parameters(), of.parameters(), strict=True):
         torch.testing.assert_close(new, 0.75 * old + 0.25 * target)
+
+
+def test_a_micro_batch_would_meet_a_policy_that_has_moved_and_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="RollOuts needs the whole batch") as caught:
+        genkit.run(
+            "text.seqgan", steps=1, device="cpu", out=tmp_path / "run",
+            overrides=["data.vocabulary=20", "data.examples=16", "data.held_out=4", "train.batch_size=4",
+                       "train.micro_batches=2"],
+        )  # fmt: skip
+    assert caught.value.where == "train.micro_batches"
 
 
 def test_a_constant_reward_is_one_and_a_shuffled_one_another_row_s():

@@ -1,7 +1,7 @@
 """A pair for small pictures on a CPU: residual 3×3 convolutions at a quarter of the resolution.
 
 There a convolution has enough channels to be a dense matrix product, which is what a CPU is fast at; at full resolution
-it would cost 16 times as much, with few channels and little to see. Measurements are in the plugin's README.
+it would cost 16 times as much, with few channels and little to see. What it comes to is in docs/benchmarks.md.
 """
 
 from __future__ import annotations

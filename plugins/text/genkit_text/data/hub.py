@@ -139,12 +139,7 @@ def _corpus(table: Any, config: HubConfig) -> Corpus:
     read = [_read(row, config) for row in rows]
     labels = classes = None
     if config.label is not None:
-        found = [_value(row, config.label, "label", config) for row in table]
-        named = getattr((table.features or {}).get(config.label), "names", None)  # of a ClassLabel
-        if named is not None and min(found, default=0) < 0:  # what `datasets` gives rows whose label is withheld
-            raise DataError(f"{config.path}: has rows without a label", where="data.label")
-        labels = [named[label] if named is not None else str(label) for label in found]
-        classes = list(named) if named is not None else sorted(set(labels))
+        labels, classes = _labels(table, config.label, config)
     return Corpus(
         source="text.hub",
         name=config.path,
@@ -155,6 +150,29 @@ def _corpus(table: Any, config: HubConfig) -> Corpus:
         classes=classes,
         unit="texts" if config.prompt is None else "pairs",
     )
+
+
+def _labels(table: Any, column: str, config: HubConfig) -> tuple[list[str], list[str]]:
+    """The label of each row, and the names of all: those of a ClassLabel, else what there is, numbers in their order.
+
+    Raises DataError for rows without a label, and for a column that holds neither words nor whole numbers.
+    """
+    found = [_value(row, column, "label", config) for row in table]
+    names = getattr((table.features or {}).get(column), "names", None)  # of a ClassLabel
+    missing = sum(one is None or (names is not None and one < 0) for one in found)  # -1: the label is withheld
+    if missing:
+        raise DataError(
+            f"{config.path}: {missing:,} of {len(found):,} rows have no label",
+            where="data.label",
+            fix="--set data.label=null",
+        )
+    if names is not None:
+        return [names[one] for one in found], list(names)
+    if not all(isinstance(one, str | int) for one in found):
+        raise DataError(
+            f"{config.path}: its column {column!r} holds neither words nor whole numbers", where="data.label"
+        )
+    return [str(one) for one in found], [str(one) for one in sorted(set(found))]
 
 
 def _with_held_out(train: Corpus, test: Corpus) -> Corpus:
