@@ -146,6 +146,17 @@ def test_dcgan_weights_start_at_0_02():
     assert critic.layers[2].weight.std().item() == pytest.approx(0.02, rel=0.02)
 
 
+def test_dcgan_hears_a_label_at_first_about_as_much_as_the_picture():
+    torch.manual_seed(0)
+    critic = dcgan.build_critic(DCGANCriticConfig(width=8), facts(32, channels=1, classes=10))
+    images, labels = torch.rand(64, 1, 32, 32) * 2 - 1, torch.arange(64) % 10
+    with torch.no_grad():
+        whole = critic(images, labels).logits[0]
+        critic.embedding.weight.zero_()
+        bare = critic(images, labels).logits[0]
+    assert (whole - bare).std() < 5 * bare.std()  # with torch's N(0, 1) it is 126 times as much
+
+
 @pytest.mark.parametrize("size", [20, 28, 32, 48, 64])
 def test_dcgan_makes_any_size_of_4_to_7_times_a_power_of_two(size):
     generator = dcgan.build_generator(DCGANGeneratorConfig(width=2), facts(size, channels=1))

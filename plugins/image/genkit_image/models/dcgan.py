@@ -69,6 +69,8 @@ class DCGANCritic(Critic):
         self.head = nn.Conv2d(wide, 1, base, bias=False)
         self.embedding = nn.Embedding(classes, wide) if classes else None
         self.apply(_initialise)
+        if self.embedding is not None:  # as the head's weights: torch's N(0, 1) would drown it
+            nn.init.normal_(self.embedding.weight, 0.0, 0.02)
 
     def forward(self, sample: Tensor, condition: Tensor | None = None, mask: Tensor | None = None) -> Verdict:
         """One logit a row [B] for images [B, C, size, size]."""
