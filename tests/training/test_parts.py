@@ -273,6 +273,7 @@ def test_an_echo_of_a_signal_is_the_same_request_and_a_later_or_another_one_is_n
     monkeypatch.setattr(signals.time, "monotonic", lambda: now)
     ended: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: ended.append(number))
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     try:
         with StopRequest() as stop:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -290,6 +291,7 @@ def test_an_echo_of_a_signal_is_the_same_request_and_a_later_or_another_one_is_n
             assert stop.received == signal.SIGUSR1
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupt)
 
 
 @pytest.mark.parametrize(
