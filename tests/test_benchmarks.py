@@ -288,13 +288,14 @@ def test_little_data_trains_on_the_same_few_pictures_with_and_without_augmentati
 
 
 def test_vocoder_stands_beside_griffin_lim_and_its_own_mel_losses(tmp_path: Path) -> None:
-    found = measured(
+    asked = (
         "vocoder.py", "--minutes", "0.01", "--clips", "1", "--out", tmp_path,
         "--set", "data.length=4096", "--set", "data.held_out_length=4096", "--set", "train.batch_size=2",
         "--set", "train.adversarial_start=1", "--set", "train.eval_samples=2",
         "--set", "preview=2", "--set", "model.generator.width=8", "--set", "model.generator.hidden=8",
         "--set", "model.critic.ffts=[64]", "--set", "model.critic.width=4",
     )  # fmt: skip
+    found = measured(*asked)
     figures = found["mean"]
     assert set(figures) == {"vocoder", "mel_only", "griffin_lim", "griffin_lim_strong", "real"}
     assert figures["real"]["mel_l1"] == 0 < figures["griffin_lim_strong"]["mel_l1"] < figures["griffin_lim"]["mel_l1"]
@@ -305,6 +306,13 @@ def test_vocoder_stands_beside_griffin_lim_and_its_own_mel_losses(tmp_path: Path
     place = tmp_path / "seed-0"
     assert {path.name for path in place.iterdir()} >= {"vocoder", "mel_only", "wav", "systems.png"}
     assert len(list((place / "wav" / "real").iterdir())) == 1
+    log = (place / "vocoder" / "metrics.jsonl").read_bytes()
+    assert measured(*asked)["mean"] == figures
+    assert (place / "vocoder" / "metrics.jsonl").read_bytes() == log, "a run that is there is not done again"
+    command = [sys.executable, str(BENCHMARKS / asked[0]), *map(str, asked[1:]), "--set", "train.log_every=7"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode
+    assert "train.log_every: 50 -> 7" in refused.stderr
 
 
 def test_vocoder_step_times_both_loops_of_the_same_mathematics() -> None:

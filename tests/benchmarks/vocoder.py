@@ -239,7 +239,8 @@ def compared(out: Path, seed: int, given: argparse.Namespace) -> dict[str, Any]:
     place.mkdir(parents=True, exist_ok=True)
 
     def run(name: str, *, there: bool) -> Run:
-        say(f"seed {seed}: {name}, {given.minutes:g} minutes")
+        if not there:
+            say(f"seed {seed}: {name}, {given.minutes:g} minutes")
         return (done_before if there else train)(
             place / name,
             minutes=given.minutes,
